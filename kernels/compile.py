@@ -1,0 +1,197 @@
+"""Every numba option of the package, the folder of the compiled code, and the thread limits.
+
+The decisions, each with its reason:
+
+* ``fastmath`` is off: it lets the compiler assume that no NaN or infinity occurs and reorder sums, and then a
+  run that diverges can no longer be told from one that converges, nor be repeated bit for bit elsewhere.
+* ``error_model="numpy"``: a division by zero gives an infinity, as in the reference twins, and costs no branch.
+* ``nogil``: a thread of the caller goes on (progress bars, Ctrl-C) while compiled code runs.
+* The cache folder is named by a digest of the sources in this folder, because numba looks at the time stamp
+  of a function's own file only and would go on running old code after an edit of a function that it calls.
+  It lies outside the package, so that uninstalling leaves nothing behind and a read-only installation works.
+
+Environment: ``TRAINDYN_NUMBA_CACHE`` names the cache folder (``0`` switches the cache off), else
+``NUMBA_CACHE_DIR`` is used, else the user's cache folder. ``NUMBA_NUM_THREADS`` or ``OMP_NUM_THREADS`` set
+the number of threads.
+
+This module imports numba only when a function is decorated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+CACHE_VARIABLE = "TRAINDYN_NUMBA_CACHE"
+
+_SOURCES = Path(__file__).resolve().parent
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_decorating = threading.Lock()
+
+
+def compiled(parallel: bool = False, inline: bool = False) -> Callable[[_Function], _Function]:
+    """Return the decorator that compiles a function on its first call for each kind of arguments.
+
+    Arguments: `parallel` allows ``numba.prange``; `inline` copies the body into compiled callers, for functions
+    of a few lines that run once a row. Only functions in this folder are kept on disk: the digest covers no other.
+
+    Cost: 0.2 to 3 s at the first call of a function, a few ms when its code is found on disk.
+
+    >>> @compiled()
+    ... def double(x):
+    ...     return 2.0 * x
+    >>> double(21)
+    42.0
+    """
+
+    def decorate(function: _Function) -> _Function:
+        import numba
+
+        options: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "nogil": True, "parallel": parallel}
+        if inline:
+            options["inline"] = "always"
+        folder = cache_folder() if _is_ours(function) else None
+        if folder is None:
+            return numba.njit(**options)(function)  # type: ignore[no-any-return]
+        # numba reads the folder while it decorates; put back at once, it stays unchanged for the caller's functions
+        with _decorating:
+            before = numba.config.CACHE_DIR
+            numba.config.CACHE_DIR = str(folder)
+            try:
+                return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+            finally:
+                numba.config.CACHE_DIR = before
+
+    return decorate
+
+
+@functools.cache
+def source_digest() -> str:
+    """Return the first 16 hexadecimal digits of a SHA-256 over the sources of the kernels.
+
+    >>> len(source_digest())
+    16
+    """
+    digest = hashlib.sha256()
+    for path in sorted(_SOURCES.rglob("*.py")):
+        digest.update(path.relative_to(_SOURCES).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """Return the folder that keeps the compiled code, made if need be; None where there is none to be had.
+
+    Places, first to last: ``TRAINDYN_NUMBA_CACHE``, ``NUMBA_CACHE_DIR``, the user's cache folder, a private folder
+    among the temporary files. A folder that another user could write to is passed over, for code is run from it.
+    """
+    if os.environ.get(CACHE_VARIABLE) == "0":
+        return None
+    for base in _candidates():
+        folder = base / f"kernels-{source_digest()}"
+        if _usable(folder):
+            return folder
+    return None
+
+
+def _candidates() -> Iterator[Path]:
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        yield Path(chosen).expanduser()
+        return
+    numba = sys.modules.get("numba")
+    shared = numba.config.CACHE_DIR if numba is not None else os.environ.get("NUMBA_CACHE_DIR")
+    if shared:
+        yield Path(shared) / "traindyn"
+        return
+    with contextlib.suppress(RuntimeError):  # no home folder
+        yield _user_cache() / "traindyn"
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    yield Path(tempfile.gettempdir()) / f"traindyn-{user}"
+
+
+def _user_cache() -> Path:
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"])
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+
+
+def _usable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"0" * 4096)
+        state = folder.stat()
+    except OSError:
+        return False
+    return not hasattr(os, "getuid") or (state.st_uid == os.getuid() and not state.st_mode & 0o022)
+
+
+def _is_ours(function: Callable[..., Any]) -> bool:
+    return Path(function.__code__.co_filename).resolve().is_relative_to(_SOURCES)
+
+
+def thread_count() -> int:
+    """Return how many threads parallel loops may use: the usual variables, else the cores of this process.
+
+    >>> thread_count() >= 1
+    True
+    """
+    for variable in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(variable, "").split(",")[0].strip()
+        if value.isdigit() and int(value) > 0:
+            return int(value)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _SingleThreadedBlas(contextlib.ContextDecorator):
+    """Holds the BLAS libraries at one thread while at least one caller is inside; then restores them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before: list[tuple[Any, int]] = []
+
+    @functools.cached_property
+    def _libraries(self) -> list[Any]:
+        import scipy.linalg  # noqa: F401  (np.dot in compiled code is SciPy's BLAS: loaded, it can be found)
+        import threadpoolctl
+
+        return list(threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                threads = [(library, library.num_threads) for library in self._libraries]
+                self._before = [(library, count) for library, count in threads if count not in (None, 1)]
+                for library, _ in self._before:
+                    library.set_num_threads(1)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                for library, count in self._before:
+                    library.set_num_threads(count)
+
+
+single_threaded_blas = _SingleThreadedBlas()
+"""``with single_threaded_blas:`` around a compiled call whose matrix products are large.
+
+Compiled code calls BLAS from inside its own loops, where more threads cost more than they bring and where
+the waiting threads of two libraries can slow each other down a hundredfold. Nesting and threads are allowed;
+entering costs a few microseconds, so a call whose products are tiny goes without.
+"""
