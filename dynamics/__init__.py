@@ -1,1 +1,82 @@
-"""To be filled."""
+"""Problems, rules and `simulate`: what is learned, how it moves, and what is seen of it.
+
+>>> from traindyn.dynamics import AssociativeMemory, GradientDescent, simulate
+>>> run = simulate(AssociativeMemory.two_tokens(), GradientDescent(learning_rate=10.0), steps=35)
+>>> run["loss"].shape
+(36,)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import schedules
+    from .associative_memory import AssociativeMemory
+    from .problem import Problem, Rule, State
+    from .rules import (
+        Adam,
+        AdamW,
+        GradientDescent,
+        GradientFlow,
+        GradientNoise,
+        StochasticGradientDescent,
+        StochasticGradientFlow,
+    )
+    from .saving import at, every, logarithmic
+    from .simulation import simulate
+    from .status import Status
+    from .stopping import when
+    from .trajectory import Trajectory
+
+_HOME = {
+    "associative_memory": ("AssociativeMemory",),
+    "problem": ("Problem", "Rule", "State"),
+    "rules": (
+        "Adam", "AdamW", "GradientDescent", "GradientFlow", "GradientNoise", "StochasticGradientDescent",
+        "StochasticGradientFlow",
+    ),
+    "saving": ("at", "every", "logarithmic"),
+    "simulation": ("simulate",),
+    "status": ("Status",),
+    "stopping": ("when",),
+    "trajectory": ("Trajectory",),
+}  # fmt: skip
+_LAZY = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "Adam",
+    "AdamW",
+    "AssociativeMemory",
+    "GradientDescent",
+    "GradientFlow",
+    "GradientNoise",
+    "Problem",
+    "Rule",
+    "State",
+    "Status",
+    "StochasticGradientDescent",
+    "StochasticGradientFlow",
+    "Trajectory",
+    "at",
+    "every",
+    "logarithmic",
+    "schedules",
+    "simulate",
+    "when",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "schedules":
+        return importlib.import_module(f"{__name__}.schedules")
+    if name in _LAZY:
+        value = getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
