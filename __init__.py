@@ -36,7 +36,12 @@ if TYPE_CHECKING:
         when,
     )
     from traindyn.errors import TraindynError
-    from traindyn.validation import Assumption, Claim, Outcome, Verdict, check, cite, claims, figure, figures, verify
+    from traindyn.validation import Assumption, Claim, Outcome, Verdict
+    from traindyn.validation.check import check
+    from traindyn.validation.figures import figure, figures
+    from traindyn.validation.papers import cite
+    from traindyn.validation.registry import claims
+    from traindyn.validation.verify import verify
 
 __version__ = "0.1.0"
 
@@ -49,9 +54,12 @@ _HOME = {
         "StochasticGradientDescent", "StochasticGradientFlow", "Trajectory", "at", "every", "logarithmic",
         "schedules", "simulate", "when",
     ),
-    "traindyn.validation": (
-        "Assumption", "Claim", "Outcome", "Verdict", "check", "cite", "claims", "figure", "figures", "verify",
-    ),
+    "traindyn.validation": ("Assumption", "Claim", "Outcome", "Verdict"),
+    "traindyn.validation.check": ("check",),
+    "traindyn.validation.figures": ("figure", "figures"),
+    "traindyn.validation.papers": ("cite",),
+    "traindyn.validation.registry": ("claims",),
+    "traindyn.validation.verify": ("verify",),
 }  # fmt: skip
 _LAZY = {name: home for home, names in _HOME.items() for name in names}
 
