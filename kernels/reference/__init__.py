@@ -1,1 +1,28 @@
-"""To be filled."""
+"""NumPy twins of the kernels: the equations as printed, obviously right, slow.
+
+The functions have the names and arguments of those in `traindyn.kernels`, check nothing, and take arrays only.
+"""
+
+from .accuracy import accuracy
+from .hessian import hessian
+from .hessian_vector_product import hessian_vector_product
+from .largest_eigenvalue import largest_eigenvalue
+from .loss import loss
+from .margins import margins
+from .particle_step import particle_step
+from .scores import scores
+from .sharpness import sharpness
+from .softmax_gradient import softmax_gradient
+
+__all__ = [
+    "accuracy",
+    "hessian",
+    "hessian_vector_product",
+    "largest_eigenvalue",
+    "loss",
+    "margins",
+    "particle_step",
+    "scores",
+    "sharpness",
+    "softmax_gradient",
+]
