@@ -58,38 +58,52 @@ def log_time_jacobian(form: FlowForm, difference: Array, factor: float) -> Array
     return np.ascontiguousarray(full.reshape(size, size))
 
 
-def newton_step(form: FlowForm, difference: Array, limit: float) -> Array | None:
-    """Return the Newton step (a, b) in the coordinates of a "weights" form, or None where it exceeds the limit.
+def arrived(form: FlowForm, difference: Array, limit: float) -> Array | None:
+    """Return the Newton step (a, b) to the minimiser where the flow is stationary at D, else None.
 
     Arguments:
         form: a form with name "weights".
         difference: D (N, q) at the point.
-        limit: largest change of a score difference, relative to max(1, |D|), that is of interest.
+        limit: largest change of a score difference, relative to max(1, |D|), that counts as arrived.
 
-    Cost: an eigendecomposition up to 2000 unknowns, else at most 2000 products with the Hessian (the norm of the
-    iterates of conjugate gradients grows, so a long step is recognised early).
+    Directions whose curvature is lost in rounding are left out of the step; then the flow counts as stationary only
+    if, besides, every velocity dD/dt is rounding noise, |dD/dt| <= 64 eps (sum of the absolute terms).
+
+    Cost: an eigendecomposition up to 2000 unknowns, else at most 2000 products with the Hessian.
     """
-    other = form.problem.frequencies[:, None] * probabilities(difference, form)
-    force = -other if not form.binary else other
-    if not form.binary:
-        np.put_along_axis(force, form.problem.targets[:, None], other.sum(axis=1)[:, None], axis=1)
-    descent = form.left.T @ force @ form.right_adjoint
+    force = forces(form, difference)
+    descent = form.left_adjoint @ force @ form.right_adjoint
     size = form.shape[0] * form.shape[1]
-    if size <= DENSE_UP_TO:
-        values, vectors = np.linalg.eigh(_symmetric(-log_time_jacobian(form, difference, 1.0)))
+    if size > DENSE_UP_TO:
+        step = _conjugate_gradients(form, difference, descent, limit)
+        if step is None:
+            return np.zeros(form.shape) if _only_noise(form, force, descent) else None
+    else:
+        hessian = -log_time_jacobian(form, difference, 1.0)
+        values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
         seen = values > size * np.finfo(float).eps * values[-1]
+        if not seen.all() and not _only_noise(form, force, descent):
+            return None
         projected = vectors[:, seen].T @ descent.ravel()
         step = (vectors[:, seen] @ (projected / values[seen])).reshape(form.shape)
-    else:
-        found = _conjugate_gradients(form, difference, descent, limit)
-        if found is None:
-            return None
-        step = found
     return step if _moves(form, difference, step) <= limit else None
 
 
-def _symmetric(matrix: Array) -> Array:
-    return 0.5 * (matrix + matrix.T)
+def forces(form: FlowForm, difference: Array) -> Array:
+    """Return F (N, q) = p (onehot - softmax); for two classes p times the probability of the other class."""
+    other = form.problem.frequencies[:, None] * probabilities(difference, form)
+    if form.binary:
+        return other
+    force = -other
+    np.put_along_axis(force, form.problem.targets[:, None], other.sum(axis=1, keepdims=True), axis=1)
+    return force
+
+
+def _only_noise(form: FlowForm, force: Array, descent: Array) -> bool:
+    velocity = form.differences(descent) - form.start
+    terms = np.abs(form.left_adjoint) @ np.abs(force) @ np.abs(form.right_adjoint)
+    scale = np.abs(form.left) @ terms @ np.abs(form.right)
+    return bool((np.abs(velocity) <= 64.0 * np.finfo(float).eps * scale).all())
 
 
 def _moves(form: FlowForm, difference: Array, step: Array) -> float:
