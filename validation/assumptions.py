@@ -22,12 +22,12 @@ def _frequencies(rng: np.random.Generator, n_tokens: int) -> NDArray[np.float64]
 
 
 def _memory(
-    rng: np.random.Generator, inputs: NDArray[np.float64], outputs: NDArray[np.float64], targets: object = None
+    rng: np.random.Generator, inputs: NDArray[np.float64], outputs: NDArray[np.float64]
 ) -> AssociativeMemory:
     n_tokens = len(inputs)
     p = _frequencies(rng, n_tokens)
-    chosen = rng.integers(len(outputs), size=n_tokens) if targets is None else targets
-    return AssociativeMemory(inputs, outputs, chosen, p / p.sum())
+    targets = rng.integers(len(outputs), size=n_tokens)
+    return AssociativeMemory(inputs, outputs, targets, p / p.sum())
 
 
 def _orthogonal_rows(rng: np.random.Generator, count: int, dim: int) -> NDArray[np.float64]:

@@ -140,27 +140,23 @@ def _decide(claim: Claim, worst: list[Point], cases: int, seed: int) -> Verdict:
         if exact is None:
             if point.violated:
                 return _verdict(claim, Outcome.VIOLATED, point, cases, seed, _witness(claim, point))
-            undecided = undecided or _verdict(
-                claim, Outcome.INCONCLUSIVE, point, cases, seed, message="the least slack lies inside the error budget"
-            )
-            continue
-        slack = exact.slack(claim.relation)
-        if slack < -exact.error:
-            certified = bool(slack < -CERTAIN * exact.error)
-            witness = _witness(claim, point, _digits(slack), _digits(exact.error), exact.method)
-            return _verdict(claim, Outcome.VIOLATED, point, cases, seed, witness, certified=certified)
-        if point.violated:
-            undecided = undecided or _verdict(
-                claim,
-                Outcome.INCONCLUSIVE,
-                point,
-                cases,
-                seed,
-                message=f"double precision sees slack {point.slack:.3g} beyond its error budget {point.error:.3g}, "
-                f"{exact.method} sees {_digits(slack)}: the budget of this claim is too small",
-            )
+            doubt = "the least slack lies inside the error budget"
         else:
-            message = f"slack inside the error budget; {exact.method} gives {_digits(slack)} ± {_digits(exact.error)}"
+            slack = exact.slack(claim.relation)
+            if slack < -exact.error:
+                certified = bool(slack < -CERTAIN * exact.error)
+                witness = _witness(claim, point, _digits(slack), _digits(exact.error), exact.method)
+                return _verdict(claim, Outcome.VIOLATED, point, cases, seed, witness, certified=certified)
+            seen = f"{exact.method} gives slack {_digits(slack)} ± {_digits(exact.error)}"
+            if not point.violated:
+                message = f"the least slack lies inside the error budget; {seen}"
+                continue
+            doubt = (
+                f"double precision sees slack {point.slack:.3g}, beyond its error budget {point.error:.3g}, but {seen}: "
+                "the budget of this claim is too small"
+            )
+        if undecided is None:
+            undecided = _verdict(claim, Outcome.INCONCLUSIVE, point, cases, seed, message=doubt)
     if undecided is not None:
         return undecided
     return _verdict(claim, Outcome.HOLDS, worst[0], cases, seed, message=message)

@@ -237,7 +237,9 @@ def cases(draw: DrawFn, claim: str | Claim, form: str | None = None) -> Case:
     found = claim if isinstance(claim, Claim) else find(claim, form)
     family = found.family
     if family is None:
-        raise InputError(f"claim {found.id} [{found.form}] has no cases", found.reason, "choose a claim that can be tested")
+        raise InputError(
+            f"claim {found.id} [{found.form}] has no cases", found.reason, "choose a claim that can be tested"
+        )
     corners = [family.case(values) for values in family.corners]
     case = draw(st.sampled_from(corners)) if corners and draw(st.booleans()) else None
     if case is None:
@@ -276,7 +278,8 @@ def assert_claim(claim: str | Claim, case: Case, form: str | None = None) -> Non
         # a relative slack, larger is worse: what the search may climb
         size = float(np.asarray(point.evidence.scale())[point.index])
         hypothesis.target(float(np.clip(-point.slack / size, -1e300, 1e300)), label=f"{found.id} [{found.form}]")
-    if abs(point.slack) > point.error and not point.violated:
+    inside_budget = found.relation != "==" and abs(point.slack) <= point.error and point.error > 0
+    if not point.violated and not inside_budget:
         return
     verdict = check(found, parameters=case.parameters) if case.parameters else check(
         found, problem=case.problem, rule=case.rule, steps=case.steps, time=case.time, initial=case.initial

@@ -129,7 +129,9 @@ def describe(verdict: Verdict, wanted: Outcome = Outcome.HOLDS) -> str:
     ...
     """
     claim, witness = verdict.claim, verdict.witness
-    verb = {Outcome.NOT_APPLICABLE: "not applicable", Outcome.NOT_TESTABLE: "not testable"}.get(verdict.outcome, str(verdict.outcome))
+    verb = {Outcome.NOT_APPLICABLE: "not applicable", Outcome.NOT_TESTABLE: "not testable"}.get(
+        verdict.outcome, str(verdict.outcome)
+    )
     rows = [
         ("says", f"{claim.quantity} {claim.relation} {claim.bound}"),
         ("source", str(claim.source)),
@@ -140,7 +142,9 @@ def describe(verdict: Verdict, wanted: Outcome = Outcome.HOLDS) -> str:
         rows.append(("where", ", ".join(f"{name} = {_short(value)}" for name, value in verdict.where.items())))
     if witness is not None:
         share = f", {abs(witness.slack / witness.bound):.3g} of the bound" if witness.bound else ""
-        rows.append(("by", f"quantity {witness.quantity:.10g}, bound {witness.bound:.10g}: slack {witness.slack:.6g}{share}"))
+        rows.append(
+            ("by", f"quantity {witness.quantity:.10g}, bound {witness.bound:.10g}: slack {witness.slack:.6g}{share}")
+        )
         if witness.exact_slack is not None:
             sure = "certified" if verdict.certified else "not certified"
             rows.append(("exactly", f"slack {witness.exact_slack} ± {witness.exact_error} ({witness.method}; {sure})"))

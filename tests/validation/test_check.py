@@ -69,9 +69,10 @@ def test_false_claim_is_violated_and_certified_with_a_witness_that_reproduces() 
     again = td.check(_claim(), parameters=verdict.witness.parameters)
     assert again.slack == verdict.slack
     assert again.cases == 1
-    # the search is directed: the worst slope is the largest, where the slack is x-minimal
-    least = min(float(np.min(np.exp(X) - 1 - 3 * X)), 0.0)
-    assert verdict.slack == pytest.approx(least, rel=1e-6)
+    # the search is directed: the worst slope is the largest; cases are ranked by the slack relative to the values
+    relative = (np.exp(X) - 1 - 3 * X) / (1 + 3 * X)
+    assert verdict.where["x"] == pytest.approx(X[relative.argmin()])
+    assert verdict.slack == pytest.approx(float((np.exp(X) - 1 - 3 * X)[relative.argmin()]), rel=1e-6)
 
 
 def test_true_claim_with_equality_at_the_boundary_holds_through_the_exact_evaluation() -> None:
