@@ -1,12 +1,13 @@
 """The command line: `traindyn verify | figure | claims | figures | info | cite`, also as `python -m traindyn`.
 
-Every command imports what it needs when it runs, so that `--help` and a wrong call answer at once. Exit status: 0 when every
-outcome is the expected one, 1 when one is not, 2 on a wrong call, 130 when interrupted.
+Every command imports what it needs when it runs, so that `--help` and a wrong call answer at once. Exit status: 0 when
+every outcome is the expected one, 1 when one is not, 2 on a wrong call, 130 when interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -27,9 +28,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _verify(given: argparse.Namespace) -> int:
-    from traindyn import validation
+    import traindyn as td
 
-    report = validation.verify(
+    report = td.verify(
         tuple(given.patterns), budget=given.budget, json=given.json, html=given.html, seed=given.seed, jobs=given.jobs,
         progress=not given.quiet,
     )  # fmt: skip
@@ -41,9 +42,9 @@ def _verify(given: argparse.Namespace) -> int:
 
 
 def _claims(given: argparse.Namespace) -> int:
-    from traindyn import validation
+    import traindyn as td
 
-    found = [claim for pattern in given.patterns or ["*"] for claim in validation.claims(pattern)]
+    found = [claim for pattern in given.patterns or ["*"] for claim in td.claims(pattern)]
     rows = {(claim.id, claim.form): (str(claim.expected.value), claim.title) for claim in found}
     width = max((len(name) for name, _ in rows), default=0)
     for (name, form), (expected, title) in rows.items():
@@ -52,29 +53,30 @@ def _claims(given: argparse.Namespace) -> int:
 
 
 def _figures(given: argparse.Namespace) -> int:
-    from traindyn import validation
+    import traindyn as td
 
-    for name in validation.figures():
+    for name in td.figures():
         print(name)
     return 0
 
 
 def _figure(given: argparse.Namespace) -> int:
-    from traindyn import validation
+    import traindyn as td
 
-    written = validation.figure(given.name, out=given.out, as_published=given.as_published)
+    written = td.figure(given.name, out=given.out, as_published=given.as_published)
     for path in written if isinstance(written, (list, tuple)) else [written]:
         print(f"wrote {path}")
     return 0
 
 
 def _cite(given: argparse.Namespace) -> int:
-    from traindyn import validation
+    import traindyn as td
 
-    print(validation.cite(given.id))
+    print(td.cite(given.id))
     return 0
 
 
+CORE = ("numpy", "scipy", "numba", "llvmlite", "mpmath", "tqdm", "threadpoolctl")
 OPTIONAL = {
     "matplotlib": "report",
     "jinja2": "report",
@@ -83,7 +85,33 @@ OPTIONAL = {
     "xarray": "data",
     "zarr": "data",
 }
-CORE = ("numpy", "scipy", "numba", "llvmlite", "mpmath", "tqdm", "threadpoolctl")
+
+
+def _info(given: argparse.Namespace) -> int:
+    import platform
+    import time
+
+    from traindyn.kernels.compile import cache_folder, thread_count
+    from traindyn.validation.provenance import processor
+
+    rows = [
+        ("traindyn", f"{__version__} in {os.path.dirname(os.path.abspath(__file__))}"),
+        ("python", f"{platform.python_version()} on {platform.platform()}"),
+        ("processor", processor()),
+        ("threads", str(thread_count())),
+        ("compiled code", str(cache_folder() or "not kept: no folder can be written")),
+    ]
+    rows += [(name, _installed(name) or "missing") for name in CORE]
+    for name, extra in OPTIONAL.items():
+        rows.append((name, _installed(name) or f"not installed; pip install 'traindyn[{extra}]'"))
+    if given.warm:
+        start = time.perf_counter()
+        count = _warm()
+        rows.append(("warmed", f"{count} calls in {time.perf_counter() - start:.1f} s"))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:{width}}  {value}")
+    return 0
 
 
 def _installed(library: str) -> str | None:
@@ -95,48 +123,37 @@ def _installed(library: str) -> str | None:
         return None
 
 
-def _processor() -> str:
-    import platform
+def _warm() -> int:
+    """Call every kernel and every compiled loop once on a tiny problem; return the number of calls."""
+    import numpy as np
 
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    import traindyn as td
+    from traindyn.errors import InputError
+    from traindyn.kernels import OPERATIONS
 
-
-def _info(given: argparse.Namespace) -> int:
-    import platform
-    import time
-
-    from traindyn import kernels
-
-    rows = [
-        ("traindyn", f"{__version__}, {os.path.dirname(os.path.abspath(__file__))}"),
-        ("python", f"{platform.python_version()}, {platform.platform()}"),
-        ("processor", f"{_processor()}, {_processor_count()} cores usable"),
-        *((name, _installed(name) or "missing") for name in CORE),
-        *((name, _installed(name) or f"not installed: pip install 'traindyn[{extra}]'")
-          for name, extra in OPTIONAL.items()),
-        *kernels.describe().items(),
+    memory = td.AssociativeMemory.two_tokens(correlation=0.5, frequencies=(0.75, 0.25))
+    known = {
+        "inputs": memory.inputs, "outputs": memory.outputs, "targets": memory.targets,
+        "frequencies": memory.frequencies, "input_gram": memory.input_gram, "output_gram": memory.output_gram,
+        "weights": np.eye(2), "direction": np.eye(2), "scores": np.eye(2),
+    }  # fmt: skip
+    calls = 0
+    for operation in OPERATIONS.values():
+        getattr(td.kernels, operation.name)(*(known.get(argument, 1.0) for argument in operation.arguments))
+        calls += 1
+    rules = [
+        td.GradientDescent(1.0), td.GradientDescent(1.0, momentum=0.9), td.StochasticGradientDescent(1.0, batch_size=2),
+        td.StochasticGradientFlow(noise=0.1, dt=0.1), td.Adam(0.1), td.AdamW(0.1), td.GradientFlow(),
     ]  # fmt: skip
-    if given.warm:
-        start = time.perf_counter()
-        compiled = kernels.warm()
-        rows.append(("warmed", f"{compiled} compiled functions in {time.perf_counter() - start:.1f} s"))
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        print(f"{name:{width}}  {value}")
-    return 0
-
-
-def _processor_count() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    wide = td.AssociativeMemory.random(3, 3, 3, embedding="orthonormal")
+    for problem in (memory, wide):
+        for rule in rules:
+            flow = isinstance(rule, td.GradientFlow)
+            for form in ("weights", "particles", "margins"):
+                with contextlib.suppress(InputError):  # not every rule and problem has every form
+                    td.simulate(problem, rule, form=form, **({"time": 1.0} if flow else {"steps": 2}))
+                    calls += 1
+    return calls
 
 
 def parser() -> argparse.ArgumentParser:
@@ -153,9 +170,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"traindyn {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", dest="command", parser_class=_Parser)
 
-    def add(name: str, run: Command, help: str, examples: str) -> argparse.ArgumentParser:
+    def add(name: str, run: Command, does: str, examples: str) -> argparse.ArgumentParser:
         one = commands.add_parser(
-            name, help=help, description=f"{help[0].upper()}{help[1:]}.", epilog=f"examples:\n{examples}",
+            name, help=does, description=f"{does[0].upper()}{does[1:]}.", epilog=f"examples:\n{examples}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
         one.set_defaults(run=run)
@@ -171,7 +188,7 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("patterns", nargs="*", metavar="PATTERN", help=PATTERN_HELP)
     verify.add_argument("--json", metavar="FILE", help="write the verdicts as a JSON list")
     verify.add_argument("--html", metavar="FILE", help="write a self-contained report (needs the extra `report`)")
-    verify.add_argument("--budget", choices=("fast", "full"), default="fast", help="how long to search: seconds or minutes")
+    verify.add_argument("--budget", choices=("fast", "full"), default="fast", help="seconds, or minutes of search")
     verify.add_argument("--seed", type=int, default=0, help="seed of the random draws (default 0)")
     verify.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: one a core)")
     verify.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -1,4 +1,4 @@
-"""The pytest plugin that comes with the package: options, a marker, and violated bounds as a person would want to read them.
+"""The pytest plugin of the package: options, a marker, and violated bounds as a person would want to read them.
 
 It is loaded in every pytest run where traindyn is installed, so it imports nothing but pytest.
 """
@@ -15,7 +15,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("traindyn", "claims checked by traindyn")
     group.addoption(
         "--traindyn-budget", choices=("fast", "full"), default="fast",
-        help="how long the search of each claim may take: a fraction of a second (fast, the default) or much longer (full)",
+        help="how far each claim is searched: a fraction of a second (fast, the default) or much longer (full)",
     )  # fmt: skip
     group.addoption("--traindyn-seed", type=int, default=0, help="seed of the search of each claim (default 0)")
 

@@ -1,7 +1,7 @@
 """Hypothesis strategies: problems, rules, rates, the domains of assumptions, the cases of claims.
 
-`assert_claim` is the bridge between the two libraries: it feeds the slack of a claim to `hypothesis.target`, so that the search for a
-counterexample walks downhill, and it fails with the witness and the lines that reproduce it.
+`assert_claim` is the bridge between the two libraries: it feeds the slack of a claim to `hypothesis.target`, so that
+the search for a counterexample walks downhill, and it fails with the witness and the lines that reproduce it.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def frequencies(draw: DrawFn, n_tokens: int, least: float = 1e-6) -> NDArray[np.
     if draw(st.booleans()):
         return np.full(n_tokens, 1.0 / n_tokens)
     decades = [draw(positions()) for _ in range(n_tokens)]
-    weights = least ** np.array(decades)
-    return weights / weights.sum()
+    raw: NDArray[np.float64] = least ** np.array(decades)
+    return raw / float(raw.sum())
 
 
 @st.composite
@@ -241,8 +241,9 @@ def cases(draw: DrawFn, claim: str | Claim, form: str | None = None) -> Case:
             f"claim {found.id} [{found.form}] has no cases", found.reason, "choose a claim that can be tested"
         )
     corners = [family.case(values) for values in family.corners]
-    case = draw(st.sampled_from(corners)) if corners and draw(st.booleans()) else None
-    if case is None:
+    if corners and draw(st.booleans()):
+        case = draw(st.sampled_from(corners))
+    else:
         case = family.at(np.array([draw(positions()) for _ in family.parameters]))
     hypothesis.assume(all(assumption.holds(case) for assumption in found.assumptions))
     return case

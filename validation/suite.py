@@ -40,9 +40,9 @@ class ClaimFailed(AssertionError):
 class ClaimCheck:
     """What a test made by `parametrize_with_claims` is handed: call it to check its claim.
 
-    `claim` is the claim. Called without arguments it searches the claim's own cases and fails unless the outcome is the
-    expected one. Called with `problem=` (and rule, steps, time, initial) or `parameters=` it tests that situation: it fails when
-    the claim is violated there, and skips, naming the assumption, when the claim does not speak of it.
+    `claim` is the claim. Called without arguments it searches the claim's own cases and fails unless the outcome is
+    the expected one. Called with `problem=` (and rule, steps, time, initial) or `parameters=` it tests that situation:
+    it fails when the claim is violated there, and skips, naming the assumption, when the claim does not speak of it.
     """
 
     def __init__(self, claim: Claim, budget: str | None = None, seed: int | None = None) -> None:
@@ -82,8 +82,8 @@ def parametrize_with_claims(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that makes one test item of each claim.
 
-    The test is handed a `ClaimCheck` under the name `argument`. Items are named after the claim and its form and carry the marker
-    `traindyn_claim`; a claim that cannot be tested is skipped with its reason.
+    The test is handed a `ClaimCheck` under the name `argument`. Items are named after the claim and its form and carry
+    the marker `traindyn_claim`; a claim that cannot be tested is skipped with its reason.
 
     Parameters
     ----------

@@ -2,13 +2,19 @@
 
 A page is one session: its ```python blocks with `>>>` share their names, in order. In ```console blocks the lines
 after `$ traindyn ...` are compared with what the command prints. `...` stands for anything.
+`TRAINDYN_REFRESH_DOCS=1 pytest tests/layout/test_docs.py` writes what is printed now into the pages instead.
 """
 
 from __future__ import annotations
 
+import contextlib
 import doctest
+import io
+import os
 import re
 import shlex
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,57 +23,87 @@ from traindyn.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
-FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*)([^\n]*\n)(.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-name_of = {page: page.relative_to(ROOT).as_posix() for page in PAGES}
+REFRESH = os.environ.get("TRAINDYN_REFRESH_DOCS") == "1"
+names_of_pages = [page.relative_to(ROOT).as_posix() for page in PAGES]
 
 
-def blocks(page: Path, language: str) -> list[tuple[int, str]]:
-    """Return (line number, text) of each fenced block in a language."""
-    text = page.read_text(encoding="utf-8")
-    return [(text.count("\n", 0, found.start()) + 1, found[2]) for found in FENCE.finditer(text) if found[1] == language]
+def rerun(page: Path, language: str, run: Callable[[str, int], str]) -> None:
+    """Run every fenced block of a language; `run` maps its text to the text with what is printed now."""
+    before = page.read_text(encoding="utf-8")
+
+    def one(found: re.Match[str]) -> str:
+        if found[1] != language:
+            return found[0]
+        return f"```{found[1]}{found[2]}{run(found[3], before.count(chr(10), 0, found.start()) + 1)}```"
+
+    after = FENCE.sub(one, before)
+    if REFRESH:
+        page.write_text(after, encoding="utf-8")
+    else:
+        assert after == before
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of.get)
+def unless_it_matches(wanted: str, printed: str) -> str:
+    return wanted if doctest.OutputChecker().check_output(wanted, printed, FLAGS) else printed
+
+
+def printed_by(source: str, names: dict[str, object], place: str) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        try:
+            exec(compile(source, place, "single"), names)
+        except Exception as error:  # a traceback is what the page may want to show
+            last = traceback.format_exception_only(error)[-1]
+            out.write(f"Traceback (most recent call last):\n...\n{last}")
+    return re.sub(r"(?m)^[ \t]*\n", "<BLANKLINE>\n", out.getvalue())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names_of_pages)
 def test_python_blocks(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=FLAGS)
     names: dict[str, object] = {"__name__": "__main__"}
-    printed: list[str] = []
-    for line, text in blocks(page, "python"):
+
+    def run(text: str, line: int) -> str:
         if ">>>" not in text:
-            compile(text, f"{name_of[page]}:{line}", "exec")  # files of an example project: tested in that project
-            continue
-        session = parser.get_doctest(text, names, name_of[page], str(page), line)
-        runner.run(session, out=printed.append, clear_globs=False)
-        names = session.globs
-    assert runner.failures == 0, "".join(printed)
+            compile(text, f"{page}:{line}", "exec")  # a file of an example project: tested in that project
+            return text
+        new = ""
+        for part in doctest.DocTestParser().parse(text):
+            if isinstance(part, str):
+                new += part
+                continue
+            shown = part.source.removesuffix("\n").replace("\n", "\n... ")
+            now = printed_by(part.source, names, f"{page}:{line + part.lineno}")
+            new += f">>> {shown}\n{unless_it_matches(part.want, now)}"
+        return new
+
+    rerun(page, "python", run)
 
 
-def commands(page: Path) -> list[tuple[str, str]]:
-    found = []
-    for _, text in blocks(page, "console"):
-        for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            if command.startswith("traindyn "):
-                found.append((command, output))
-    return found
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name_of.get)
-def test_command_lines(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=names_of_pages)
+def test_command_lines(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    for command, expected in commands(page):
-        try:
-            main(shlex.split(command)[1:])
-        except SystemExit:  # --help, --version
-            pass
-        captured = capsys.readouterr()
-        shown = captured.out + captured.err
-        assert doctest.OutputChecker().check_output(expected, shown, FLAGS), f"$ {command}\n{shown}"
+
+    def run(text: str, line: int) -> str:
+        new = ""
+        for part in re.split(r"(?m)^(?=\$ )", text):
+            command, _, wanted = part.partition("\n")
+            if command.startswith("$ traindyn ") and wanted.strip():
+                with contextlib.suppress(SystemExit):  # --help, --version
+                    main(shlex.split(command)[2:])
+                captured = capsys.readouterr()
+                wanted = unless_it_matches(wanted, captured.out + captured.err)
+            new += f"{command}\n{wanted}" if command else wanted
+        return new
+
+    rerun(page, "console", run)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of.get)
+@pytest.mark.parametrize("page", PAGES, ids=names_of_pages)
 def test_links_lead_somewhere(page: Path) -> None:
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     targets = [found[1].split("#")[0] for found in re.finditer(r"\]\(([^)\s]+)\)", text) if "://" not in found[1]]

@@ -70,7 +70,7 @@ def test_dir_lists_the_public_names() -> None:
 
 
 def test_a_module_never_shadows_a_function(run_python) -> None:
-    """Importing the module `validation.check` first must not turn `validation.check` from a function into that module."""
+    """Importing a module `validation.check` first must not turn the function `validation.check` into it."""
     program = """
 import importlib, pkgutil, types
 import traindyn as td

@@ -27,9 +27,13 @@ NEEDS = [
 ]
 
 
-@pytest.mark.parametrize(("library", "extra", "call"), NEEDS, ids=[f"{library}: {call[:30]}" for library, _, call in NEEDS])
+@pytest.mark.parametrize(
+    ("library", "extra", "call"), NEEDS, ids=[f"{library}: {call[:30]}" for library, _, call in NEEDS]
+)
 def test_a_missing_library_is_named_with_its_cure(library: str, extra: str, call: str, run_python) -> None:
-    program = BLOCK.format(blocked=(library,)) + f"""
+    program = (
+        BLOCK.format(blocked=(library,))
+        + f"""
 from traindyn.errors import MissingLibraryError
 try:
     {call}
@@ -38,6 +42,7 @@ except MissingLibraryError as error:
     import os
     print(sorted(os.listdir()))
 """
+    )
     done = run_python(program)
     message, *left = done.stdout.splitlines() or [done.stderr]
     assert f"needs {library}" in message
@@ -46,7 +51,9 @@ except MissingLibraryError as error:
 
 
 def test_the_core_needs_none_of_them(run_python) -> None:
-    program = BLOCK.format(blocked=ALL) + """
+    program = (
+        BLOCK.format(blocked=ALL)
+        + """
 run = td.simulate(memory, td.GradientDescent(learning_rate=1.0), steps=3)
 print(len(run["loss"]))
 verdict = td.check("cabannes2024.theorem2.descent_margin", form="printed")
@@ -54,5 +61,6 @@ print(verdict.outcome.value)
 report = td.verify(("cabannes2024.theorem2.descent_margin",), json="verdicts.json", progress=False)
 print(report.exit_status)
 """
+    )
     done = run_python(program)
     assert done.stdout.split() == ["4", "violated", "0"], done.stderr

@@ -56,7 +56,9 @@ def test_root_modules_do_not_shadow_the_standard_library() -> None:
 
 def test_files_are_short() -> None:
     places = [*PACKAGE.glob("*.py"), *(path for package in FOUR for path in (PACKAGE / package).rglob("*.py"))]
-    lengths = {path.relative_to(PACKAGE).as_posix(): len(path.read_text(encoding="utf-8").splitlines()) for path in places}
+    lengths = {
+        path.relative_to(PACKAGE).as_posix(): len(path.read_text(encoding="utf-8").splitlines()) for path in places
+    }
     long = {name for name, lines in lengths.items() if lines > 400}
     assert long - set(LONG) == set(), "find the seam, or give the reason in LONG"
     assert set(LONG) - long == set(), "no longer long: take it out of LONG"
@@ -68,7 +70,9 @@ def test_one_version() -> None:
 
 def test_the_package_is_imported_once(pytestconfig: pytest.Config) -> None:
     tops = {*FOUR, "pytest_plugin", "errors"}
-    strangers = {name for name in sys.modules if name.split(".")[0] in tops or name.split(".")[0] == ROOT.name != "traindyn"}
+    strangers = {
+        name for name in sys.modules if name.split(".")[0] in tops or name.split(".")[0] == ROOT.name != "traindyn"
+    }
     assert not strangers
     homes: dict[str, str] = {}
     for name, module in list(sys.modules.items()):

@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(traindyn.__file__).parent
 FOUR = ("kernels", "analytics", "dynamics", "validation")
 SOURCE = (ROOT / "__init__.py").exists()  # False where the tests run against an installed wheel, away from the clone
-UNSHIPPED = shutil.ignore_patterns(".git", ".venv*", ".tc", "build", "dist", "out", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis")
+UNSHIPPED = shutil.ignore_patterns(
+    ".git", ".venv*", ".tc", "build", "dist", "out", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis"
+)
 
 
 def names_of_wheel(place: Path) -> tuple[set[str], set[str]]:
@@ -41,10 +43,20 @@ def names_of_wheel(place: Path) -> tuple[set[str], set[str]]:
 def test_the_wheel_holds_the_declared_packages_and_nothing_else(tmp_path: Path) -> None:
     if SOURCE:  # one test builds the wheel, so that it is built once, however many workers there are
         shipped, source = names_of_wheel(tmp_path)
-        for needed in ("tests/conftest.py", "Makefile", "MANIFEST.in", "docs/index.md", "setup.cfg", "LICENSE", "tools/wheel-test.sh"):
+        for needed in (
+            "tests/conftest.py",
+            "Makefile",
+            "MANIFEST.in",
+            "docs/index.md",
+            "setup.cfg",
+            "LICENSE",
+            "tools/wheel-test.sh",
+        ):
             assert needed in source, f"the sdist lacks {needed}"
     else:
-        shipped = {str(name).removeprefix("traindyn/") for name in files("traindyn") or [] if str(name).startswith("traindyn/")}
+        shipped = {
+            str(name).removeprefix("traindyn/") for name in files("traindyn") or [] if str(name).startswith("traindyn/")
+        }
         shipped = {name for name in shipped if not name.endswith(".pyc")}
     expected = {path.name for path in PACKAGE.glob("*.py")} | {"py.typed"}
     for package in FOUR:
