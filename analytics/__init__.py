@@ -11,7 +11,24 @@ from typing import Any
 # module: its public names. No public name may equal a module's name: importing the module would hide it.
 _HOME = {
     "binary_flow": ("flow_displacement", "flow_margin"),
-}
+    "exponential_line": ("exponential_line_root",),
+    "spike_law": ("SpikeDuration", "spike_duration"),
+    "spikes": (
+        "first_step_loss", "first_step_loss_bounds", "first_step_threshold", "first_step_threshold_bounds",
+        "imperfect_steps_bound", "largest_eigenvalue_of_inputs", "no_spike_rate", "perfect_time_lower_bound",
+        "spike_height_bound",
+    ),
+    "two_token_descent": ("descent_mean_margin_lower", "descent_tilt_bounds", "descent_tilt_radius"),
+    "two_token_flow": (
+        "flow_mean_margin_bounds", "flow_tilt_bounds", "flow_tilt_envelope", "growth_constant_bounds",
+    ),
+    "two_token_orbit": ("flow_orbit", "orbit_slope", "uncorrelated_flow"),
+    "two_tokens": (
+        "alignment_constant", "alignment_exponent", "growth_constant", "growth_constant_limit", "limiting_tilt",
+        "loss_constant", "margin_velocity", "margins_from_modes", "mode_velocity", "modes_from_margins",
+        "turning_level",
+    ),
+}  # fmt: skip
 _LAZY = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = sorted(_LAZY)  # pyright: ignore[reportUnsupportedDunderAll]
