@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .claim import Claim, Source
     from .papers import cite
     from .registry import find
-    from .suite import parametrize_with_claims
+    from .suite import ClaimCheck, ClaimFailed, parametrize_with_claims
     from .verdict import Outcome, Verdict, Witness
 
 _HOME = {
@@ -25,7 +25,7 @@ _HOME = {
     "claim": ("Claim", "Source"),
     "papers": ("cite",),
     "registry": ("find",),
-    "suite": ("parametrize_with_claims",),
+    "suite": ("ClaimCheck", "ClaimFailed", "parametrize_with_claims"),
     "verdict": ("Outcome", "Verdict", "Witness"),
 }
 _LAZY = {name: module for module, names in _HOME.items() for name in names}
@@ -35,6 +35,8 @@ __all__ = [
     "Assumption",
     "Case",
     "Claim",
+    "ClaimCheck",
+    "ClaimFailed",
     "Condition",
     "Evidence",
     "Exact",

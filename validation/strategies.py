@@ -241,7 +241,8 @@ def cases(draw: DrawFn, claim: str | Claim, form: str | None = None) -> Case:
             f"claim {found.id} [{found.form}] has no cases", found.reason, "choose a claim that can be tested"
         )
     corners = [family.case(values) for values in family.corners]
-    if corners and draw(st.booleans()):
+    at_a_corner = draw(st.booleans())
+    if corners and at_a_corner:
         case = draw(st.sampled_from(corners))
     else:
         case = family.at(np.array([draw(positions()) for _ in family.parameters]))

@@ -53,8 +53,8 @@ def modules(*packages: str) -> list[Path]:
 def ours_and_theirs(path: Path) -> Iterator[tuple[str, str, bool]]:
     """Yield (kind, name, at module level) of everything that a file imports; kind is "ours" or "theirs"."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))]
-    inside = {id(node) for function in functions for node in ast.walk(function)}
+    scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    inside = {id(node) for scope in ast.walk(tree) if isinstance(scope, scopes) for node in ast.walk(scope)}
     for block in ast.walk(tree):
         if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test):
             inside |= {id(node) for node in ast.walk(block)}
