@@ -11,7 +11,16 @@ from typing import Any
 # module: its public names. No public name may equal a module's name: importing the module would hide it.
 _HOME = {
     "binary_flow": ("flow_displacement", "flow_margin"),
+    "descent_asymptotics": ("DescentConstant", "descent_constant", "descent_margin_asymptote"),
+    "descent_loss": ("descent_loss_bound", "descent_loss_constant", "unit_constant_rate"),
+    "descent_margin": ("descent_margin_bounds",),
+    "descent_steps": ("steps_to_margin_bounds",),
+    "descent_thresholds": (
+        "LINEAR_RATE", "LOGARITHM_RATE", "descent_margin_floor", "printed_margin_bound_holds",
+    ),
     "exponential_line": ("exponential_line_root",),
+    "flow_correction": ("flow_correction_factor", "flow_margin_correction"),
+    "orthogonal_weights": ("binary_weights",),
     "spike_law": ("SpikeDuration", "spike_duration"),
     "spikes": (
         "first_step_loss", "first_step_loss_bounds", "first_step_threshold", "first_step_threshold_bounds",
