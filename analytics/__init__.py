@@ -10,6 +10,29 @@ from typing import Any
 
 # module: its public names. No public name may equal a module's name: importing the module would hide it.
 _HOME = {
+    "accuracy": ("AccuracyOptimum", "accuracy_optimum"),
+    "calibration": ("ThreeTokens", "three_token_minimiser"),
+    "capacity": ("cover_log_probability", "cover_probability", "separable_labelings"),
+    "curvature": (
+        "descent_rate", "hessian_norm_bound", "hessian_rank", "largest_second_moment", "squared_diameter",
+        "two_token_sharpness",
+    ),
+    "least_distance": ("HardMargin", "hard_margin"),
+    "loss_law": (
+        "asymptotic_loss_constant", "binary_loss_constant", "orthonormal_loss_constant", "separable_descent_loss_bound",
+        "separable_flow_loss_bound", "two_token_loss_constant",
+    ),
+    "minimiser": ("Minimiser", "minimise"),
+    "multiclass": ("multiclass_flow",),
+    "multiclass_limits": (
+        "asymptotic_weights", "flow_invariants", "late_margin_enclosure", "limit_direction", "projected_outputs",
+        "slow_mode", "tightest_margin_factor",
+    ),
+    "one_step": ("margin_increments", "one_step_margin", "steps_to_correct"),
+    "protocol": ("Memory",),
+    "separating": ("Separability", "separability"),
+    "tied_flow": ("tied_flow_margin",),
+    "time_bounds": ("cumulative_error_bound", "perfect_accuracy_bound"),
     "binary_flow": ("flow_displacement", "flow_margin"),
     "descent_asymptotics": ("DescentConstant", "descent_constant", "descent_margin_asymptote"),
     "descent_loss": ("descent_loss_bound", "descent_loss_constant", "unit_constant_rate"),
