@@ -6,11 +6,11 @@ import math
 import time as clock
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError, unknown_name
+from ..errors import InputError, TraindynError, unknown_name
 from ..kernels.compile import single_threaded_blas
 from ..kernels.cpu import flow as kernel
 from . import flow_stationary, flow_stiff
@@ -30,6 +30,7 @@ _FIRST_STEP = 0.01
 _TEST_EVERY = 0.5  # in log time
 _RELATIVE_LOCAL = 0.02  # local tolerance of a step in units of rtol, from the measured global error
 _STATIONARY = 0.1  # in units of rtol
+_STALL_BELOW = 1e-3  # step, in log time, under which a problem too large for implicit steps is tested for rest
 _TIGHTER = 0.01  # tolerance of the companion run that `error` compares with, in units of our own
 _EPSILON = float(np.finfo(float).eps)
 
@@ -88,7 +89,7 @@ class FlowSystem:
         self.message = ""
         self._tolerance = self.rtol * _RELATIVE_LOCAL
         self._log_scale = -math.log(self.form.rate) if self.form.rate > 0.0 else 0.0
-        self._setup = (checkpoint, {"rtol": rtol, "method": method})
+        self._resumed_from = checkpoint
         self._restart()
 
     # --- where the chain stands -------------------------------------------------------------------------------------
@@ -101,8 +102,8 @@ class FlowSystem:
         self._near_state, self._near_reach = np.zeros(shape), np.zeros((rows, columns))
         self._stiff = self.method in flow_stiff.METHODS
         self._arrived = False
-        if self._setup[0] is not None:
-            self._load(self._setup[0][1])
+        if self._resumed_from is not None:
+            self._load(self._resumed_from[1])
         self._first = float(self._near[kernel.POSITION])
         self._far = np.full(kernel.LENGTH, -1.0)
         self._far_state, self._far_reach = np.empty(shape), np.empty((rows, columns))
@@ -184,7 +185,7 @@ class FlowSystem:
             if outcome == kernel.CANDIDATE:
                 self._test_arrival()
             elif outcome == kernel.TURNED_STIFF:
-                self._stiff = True
+                self._turn_stiff()
             elif outcome == kernel.STUCK:
                 raise InputError("the flow left the range of float64", self._time_of(float(self._near[0])),
                                  "scale the embeddings or initial down")  # fmt: skip
@@ -201,7 +202,32 @@ class FlowSystem:
             self._go_stiff(target, stop)
         except flow_stiff.Interrupted:
             return False
+        except flow_stiff.StiffStalled as reason:
+            raise TraindynError(
+                f"the implicit integrator gave up after time {self._time_of(float(self._near[kernel.POSITION])):.6g}: "
+                f'{reason}; pass a larger rtol, or method="explicit"'
+            ) from None
         return True
+
+    def _turn_stiff(self) -> None:
+        if self.form.unknowns <= STIFF_UP_TO:
+            self._stiff = True
+            return
+        # too large for implicit steps: at rest, as far as steps limited by stability can tell?
+        near, form = self._near, self.form
+        near[kernel.STIFF] = 0.0
+        difference = form.differences(self._near_state)
+        force = flow_stationary.forces(form, difference)
+        velocity = force if form.dual else form.left_adjoint @ force @ form.right_adjoint
+        elapsed = near[kernel.STEP] * math.exp(self._log_scale + near[kernel.POSITION])
+        moved = np.abs(form.differences(velocity) - form.start) * elapsed
+        if (moved <= 10.0 * self._tolerance * np.maximum(1.0, np.abs(difference))).all():
+            self._arrived = True
+            self.message = (
+                f"stationary from time {self._time_of(float(near[kernel.POSITION])):.6g} on, as far as steps limited "
+                f"by stability can tell: a step of {near[kernel.STEP]:.2g} of an e-fold of time moves no margin by more "
+                f"than {10.0 * self._tolerance:.1g} of max(1, |margin|); much slower modes may remain"
+            )
 
     def _walk(self, target: float, attempts: int) -> int:
         form = self.form
@@ -264,12 +290,14 @@ class FlowSystem:
     @cached_property
     def _stiff_below(self) -> float:
         """Step size under which an implicit step is cheaper, from counts alone (a clock would cost the bits)."""
-        if self.method == "explicit" or self.form.unknowns > STIFF_UP_TO:
+        if self.method == "explicit":
             return 0.0
+        if self.form.unknowns > STIFF_UP_TO:
+            return _STALL_BELOW
         size = float(self.form.shape[0] * self.form.shape[1])
-        explicit = 12.0 * (200.0 + self._operations)
-        implicit = 60.0 * (2e6 + 10.0 * size**3)  # about 60 steps an e-fold of time
-        return explicit / implicit
+        explicit = 12.0 * (150.0 + self._operations)  # nanoseconds, roughly
+        implicit = 60.0 * (2e5 + 30.0 * size**2 + 0.5 * size**3)  # about 60 steps an e-fold of time
+        return float(explicit / implicit)
 
     # --- what it shows ----------------------------------------------------------------------------------------------
 
@@ -297,10 +325,11 @@ class FlowSystem:
 
     @cached_property
     def _companion(self) -> FlowSystem:
-        checkpoint, options = self._setup
-        companion: Any = FlowSystem(self.form.problem, self.form.name, self.form.initial, checkpoint=checkpoint, **options)
+        companion = FlowSystem(
+            self.form.problem, self.form.name, self.form.initial, self.rtol, self._resumed_from, method=self.method
+        )
         companion._tolerance = max(self._tolerance * _TIGHTER, 2e-15)
-        return companion  # type: ignore[no-any-return]
+        return companion
 
     def error(self, interrupted: Callable[[], bool] | None = None) -> Array:
         """Return (N,): estimated error of the margins at `time`.

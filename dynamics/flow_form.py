@@ -11,6 +11,12 @@ rank(e) coordinates. Three forms, each exact:
 The last two integrate *dual coefficients* rather than the scores: the scores are a fixed linear map of them, a
 Runge-Kutta method commutes with linear maps, so the scores come out the same, and W needs no pseudo-inverse, which
 would multiply rounding errors by the condition number of the Gram matrices.
+
+The bases of "weights" are singular vectors, so its coordinates are those in which the Gram matrices are diagonal.
+Between nearly parallel tokens the dual coefficients grow like log(t) / (1 - alpha) and cancel in the margins (at
+alpha = 1 - 1e-6 seven digits are lost); the singular coordinates do not cancel. Orthogonal tokens, on the other hand,
+stay exactly uncoupled in the dual forms. Hence the default: the fewest unknowns; of equals the dual form where the
+Gram matrices have condition at most 100, else "weights".
 """
 
 from __future__ import annotations
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
 
 FormName: TypeAlias = Literal["weights", "particles", "margins"]
 FORMS = ("weights", "particles", "margins")
+_CONDITION_OF_DUAL = 100.0
 
 
 def thin_basis(rows: Array) -> tuple[Array, Array]:
@@ -51,8 +58,7 @@ class FlowForm:
 
     Arguments:
         problem: the memory.
-        name: "weights", "particles" or "margins"; None picks the one with the fewest unknowns, and of equals the
-            dual one, in which orthogonal tokens stay uncoupled.
+        name: "weights", "particles" or "margins"; None picks by the number of unknowns, then by condition.
         initial: W0 (d, d); zero where None.
 
     Attributes: name, unknowns, binary, dual, shape (of z), columns q, start (N, q), left (N, a), right (b, q), and
@@ -92,8 +98,16 @@ class FlowForm:
 
     def _chosen(self, name: str | None) -> FormName:
         if name is None:
-            rank = self._inputs[0].shape[1] * (1 if self.binary else self._outputs[0].shape[1])
-            if rank < self.problem.n_tokens * (self.problem.n_classes - 1):
+            (basis, coordinates), condition = self._inputs, 1.0
+            unknowns = basis.shape[1]
+            sizes = [np.linalg.norm(coordinates, axis=0)]
+            if not self.binary:
+                unknowns *= self._outputs[0].shape[1]
+                sizes.append(np.linalg.norm(self._outputs[1], axis=0))
+            for size in sizes:  # the columns are singular vectors times singular values
+                condition *= float(size[0] / size[-1]) ** 2 if size[-1] > 0.0 else 1.0
+            fewest = self.problem.n_tokens * (self.problem.n_classes - 1)
+            if unknowns < fewest or condition > _CONDITION_OF_DUAL:
                 return "weights"
             return "margins" if self.binary else "particles"
         if name not in FORMS:
@@ -157,8 +171,8 @@ class FlowForm:
             along = self.problem.inputs.T @ (self._signs * state[:, 0]) if self.dual else self._inputs[0] @ state[:, 0]
             return np.outer(self._gap, along)
         if self.dual:
-            return self._centred.T @ state.T @ self.problem.inputs
-        return self._outputs[0] @ state.T @ self._inputs[0].T
+            return np.asarray(self._centred.T @ state.T @ self.problem.inputs)
+        return np.asarray(self._outputs[0] @ state.T @ self._inputs[0].T)
 
     def scores(self, state: Array) -> Array:
         """Return S (N, M), without going through W."""
@@ -167,7 +181,7 @@ class FlowForm:
             along = self.left @ state[:, 0] * self._signs
             return initial + np.outer(along, self.problem.outputs @ self._gap)
         hidden = self.left @ state @ (self._centred if self.dual else self._outputs[0].T)
-        return initial + hidden @ self.problem.outputs.T
+        return np.asarray(initial + hidden @ self.problem.outputs.T)
 
     def from_weight_coordinates(self, change: Array) -> Array:
         """Return the change of this form's state that changes the scores as `change` (a, b) of "weights" does."""

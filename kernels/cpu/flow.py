@@ -83,22 +83,30 @@ def forces(difference: Matrix, log_factor: float, targets: Labels, frequencies: 
     """
     factor = math.exp(log_factor)
     rows, columns = difference.shape
+    if columns == 1:
+        for x in range(rows):
+            margin = difference[x, 0]
+            if margin > 690.0:
+                out[x, 0] = frequencies[x] * math.exp(log_factor - margin)
+            elif margin > 0.0:
+                weight = math.exp(-margin)
+                out[x, 0] = frequencies[x] * factor * (weight / (1.0 + weight))
+            else:
+                out[x, 0] = frequencies[x] * factor / (1.0 + math.exp(margin))
+        return
     for x in range(rows):
         shift = 0.0
         for y in range(columns):
-            if -difference[x, y] > shift and (columns == 1 or y != targets[x]):
+            if y != targets[x] and -difference[x, y] > shift:
                 shift = -difference[x, y]
         total = math.exp(-shift)
         for y in range(columns):
-            if columns == 1 or y != targets[x]:
+            if y != targets[x]:
                 exponent = -difference[x, y] - shift
                 weight = math.exp(exponent)
                 total += weight
                 out[x, y] = weight * factor if exponent > -690.0 else math.exp(exponent + log_factor)
         scale = frequencies[x] / total
-        if columns == 1:
-            out[x, 0] *= scale
-            continue
         own = 0.0
         for y in range(columns):
             if y != targets[x]:
