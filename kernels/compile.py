@@ -6,7 +6,7 @@ The decisions, each with its reason:
   run that diverges can no longer be told from one that converges, nor be repeated bit for bit elsewhere.
 * ``error_model="numpy"``: a division by zero gives an infinity, as in the reference twins, and costs no branch.
 * ``nogil``: a thread of the caller goes on (progress bars, Ctrl-C) while compiled code runs.
-* The cache folder is named by a digest of the sources in this folder, because numba looks at the time stamp
+* The cache folder is named by a digest of this file and of all in ``cpu/``, because numba looks at the time stamp
   of a function's own file only and would go on running old code after an edit of a function that it calls.
   It lies outside the package, so that uninstalling leaves nothing behind and a read-only installation works.
 
@@ -32,7 +32,8 @@ from typing import Any, TypeVar
 
 CACHE_VARIABLE = "TRAINDYN_NUMBA_CACHE"
 
-_SOURCES = Path(__file__).resolve().parent
+_HERE = Path(__file__).resolve()
+_SOURCES = _HERE.parent / "cpu"
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _decorating = threading.Lock()
 
@@ -41,7 +42,7 @@ def compiled(parallel: bool = False, inline: bool = False) -> Callable[[_Functio
     """Return the decorator that compiles a function on its first call for each kind of arguments.
 
     Arguments: `parallel` allows ``numba.prange``; `inline` copies the body into compiled callers, for functions
-    of a few lines that run once a row. Only functions in this folder are kept on disk: the digest covers no other.
+    of a few lines that run once a row. Only functions in ``cpu/`` are kept on disk: the digest covers no other.
 
     Cost: 0.2 to 3 s at the first call of a function, a few ms when its code is found on disk.
 
@@ -75,14 +76,14 @@ def compiled(parallel: bool = False, inline: bool = False) -> Callable[[_Functio
 
 @functools.cache
 def source_digest() -> str:
-    """Return the first 16 hexadecimal digits of a SHA-256 over the sources of the kernels.
+    """Return the first 16 hexadecimal digits of a SHA-256 over the sources that the compiled code depends on.
 
     >>> len(source_digest())
     16
     """
     digest = hashlib.sha256()
-    for path in sorted(_SOURCES.rglob("*.py")):
-        digest.update(path.relative_to(_SOURCES).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in [_HERE, *sorted(_SOURCES.rglob("*.py"))]:
+        digest.update(path.relative_to(_HERE.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 

@@ -5,6 +5,7 @@ In shapes N is the number of tokens, M of classes, d the dimension of the embedd
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 Count = Callable[[int, int, int], int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operation:
     """One operation of the kernels: what it takes and gives, and what it must at least cost."""
 
@@ -40,6 +41,7 @@ class Operation:
         """
         return itemsize * self.elements(n_tokens, n_classes, dim)
 
+    @functools.cache  # noqa: B019  (the table lives as long as the program)
     def twin(self, device: str) -> Callable[..., Any]:
         """Return the implementation on a device: "reference" (NumPy, as printed) or "cpu" (Numba)."""
         module = f".reference.{self.name}" if device == "reference" else f".{device}.{self.home}"
