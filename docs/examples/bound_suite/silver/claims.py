@@ -118,7 +118,7 @@ CLAIMS = (
         id="silver.theorem1.rate",
         form="printed",
         title="the silver rate",
-        statement=r"After $n=2^k-1$ silver steps $f(w_n)-f^*\leq L|w_0-w^*|^2/(1+\sqrt{4\rho^{2k}-3})$, $\rho=1+\sqrt{2}$.",
+        statement=r"After $n=2^k-1$ silver steps $f(w_n)\leq L|w_0|^2/(1+\sqrt{4\rho^{2k}-3})$, $\rho=1+\sqrt{2}$.",
         source=Source("altschuler2023", "Theorem 1.1"),
         quantity="$f(w_n)$",
         relation="<=",
