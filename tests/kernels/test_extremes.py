@@ -49,14 +49,9 @@ def test_loss_and_residual_keep_relative_precision(row, place):
     found = kernels.loss(scores[None], [place], [1.0])
     assert abs(found - loss) <= budget * loss + 2**-1074
 
-    identity = np.eye(len(row))
-    step = kernels.particle_step(scores[None] * 0, [[1.0]], identity, [place], [1.0], 1.0)
-    assert np.isfinite(step).all()
-    zero = np.zeros((1, 1))
-    del zero, step
-    one = np.zeros((len(row), len(row)))
-    one[:, 0] = scores
-    _, gradient = kernels.softmax_gradient(one, [[1.0] + [0.0] * (len(row) - 1)], identity, [place], [1.0])
+    identity = np.eye(len(row))  # with unit embeddings the gradient's first column is the residual
+    weights = np.outer(scores, identity[0])
+    _, gradient = kernels.softmax_gradient(weights, identity[:1], identity, [place], [1.0])
     for label, want in enumerate(residual):
         assert abs(gradient[label, 0] - want) <= budget * abs(want) + 2**-1072
 
