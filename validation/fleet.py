@@ -7,6 +7,7 @@ function, reads pickled tasks from its input and writes pickled answers.  A work
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pickle
@@ -92,10 +93,8 @@ class _Worker:
             return None
         for stream in (process.stdin, process.stdout):
             if stream is not None:
-                try:
+                with contextlib.suppress(OSError):
                     stream.close()
-                except OSError:
-                    pass
         try:
             return process.wait(timeout=2)
         except subprocess.TimeoutExpired:

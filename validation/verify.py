@@ -69,11 +69,11 @@ def verify(
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise InputError("jobs must be an integer >= 1", repr(jobs), "leave it out for one process a core")
     targets = _targets(json, html)
-    return _run(chosen, patterns, budget, seed, progress, _workers(jobs, budget, len(chosen)), targets)
+    return _run(chosen, patterns, budget, seed, progress, _workers(jobs, budget, chosen), targets)
 
 
 def _chosen(patterns: str | Iterable[str | Claim]) -> list[Claim]:
-    """Return the claims that the patterns name, each once, in the order of the registry (objects in the order given)."""
+    """Return the claims that the patterns name, each once, in the order given."""
     from .registry import claims
 
     wanted: list[str | Claim] = [patterns] if isinstance(patterns, (str, Claim)) else list(patterns)
@@ -103,12 +103,14 @@ def _targets(json: str | os.PathLike[str] | None, html: str | os.PathLike[str] |
     return targets
 
 
-def _workers(jobs: int | None, budget: str, claims: int) -> int:
-    if jobs is not None:
-        return min(jobs, max(claims, 1))
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    worthwhile = claims // (10 if budget == "fast" else 1)  # a process costs seconds to start
-    return max(1, min(usable, worthwhile))
+def _workers(jobs: int | None, budget: str, chosen: list[Claim]) -> int:
+    """Return the number of processes: what was asked, or one a core as far as the claims repay their start."""
+    from .workers import known_elsewhere
+
+    if jobs is None:
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+        jobs = min(usable, len(chosen) // (20 if budget == "fast" else 2))  # a process costs seconds to start
+    return max(1, min(jobs, len(known_elsewhere(chosen)))) if jobs > 1 else 1
 
 
 def _run(

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import PurePath
 from typing import Any
 
 from ..errors import InputError
@@ -14,15 +15,15 @@ from .case import Case, Evidence
 from .check import check
 from .claim import Claim
 from .registry import find
-from .verdict import Verdict
 from .results import Result
+from .verdict import Verdict
 
 
 def evaluate_all(
     claims: Sequence[Claim], budget: str, seed: int, jobs: int, pictures: bool
 ) -> Iterator[Result]:
     """Yield the result of each claim as soon as it is there; the order is that of the claims if jobs is 1."""
-    away = _known_elsewhere(claims) if jobs > 1 else []
+    away = known_elsewhere(claims) if jobs > 1 else []
     if len(away) > 1:
         by_key = {claim.key: claim for claim in away}
         tasks = [(claim.key, budget, seed, pictures) for claim in away]
@@ -56,7 +57,7 @@ def _picture(claim: Claim, verdict: Verdict) -> tuple[Evidence | None, Mapping[s
 
 
 def _picture_case(claim: Claim, verdict: Verdict) -> Case | None:
-    """Return the case whose picture a report draws: the witness if there is one, else the family's show, else the worst."""
+    """Return the case whose picture a report draws: the witness, else the family's own choice, else the worst."""
     if verdict.witness is not None and verdict.case is not None:
         return verdict.case
     if claim.family is not None and claim.family.show is not None:
@@ -67,8 +68,8 @@ def _picture_case(claim: Claim, verdict: Verdict) -> Case | None:
 def _trouble(error: Exception) -> str:
     """Return the error in one line, with the place in the claim's module where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
-    place = next((f for f in reversed(frames) if "/claims/" in f.filename.replace("\\", "/")), frames[-1] if frames else None)
-    where = f" (line {place.lineno} of {place.filename.replace(chr(92), '/').rsplit('/', 1)[-1]})" if place else ""
+    inner = [frame for frame in frames if "claims" in PurePath(frame.filename).parts] or frames
+    where = f" (line {inner[-1].lineno} of {PurePath(inner[-1].filename).name})" if inner else ""
     return f"{type(error).__name__}: {error}{where}"
 
 
@@ -104,7 +105,7 @@ def remote(task: tuple[tuple[str, str], str, int, bool]) -> Parcel:
     return Parcel.pack(evaluate_one(find(name, form), budget, seed, pictures))
 
 
-def _known_elsewhere(claims: Sequence[Claim]) -> list[Claim]:
+def known_elsewhere(claims: Sequence[Claim]) -> list[Claim]:
     """Return the claims that another process finds by their names: the registered ones."""
 
     def registered(claim: Claim) -> bool:

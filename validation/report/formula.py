@@ -120,7 +120,7 @@ class FormulaSheet:
         top, bottom = (height - depth) * unit + 10, depth * unit + 10
         em = top / _EM + bottom / _EM
         svg = (
-            f'<svg class="m" aria-hidden="true" focusable="false" viewBox="0 {-top:.0f} {width * unit:.0f} {top + bottom:.0f}" '
+            f'<svg class="m" aria-hidden="true" viewBox="0 {-top:.0f} {width * unit:.0f} {top + bottom:.0f}" '
             f'style="width:{width / _FONT_SCALE:.2f}em;height:{em:.2f}em;vertical-align:{-bottom / _EM:.2f}em">'
             f"{''.join(marks)}</svg>"
         )

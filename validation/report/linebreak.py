@@ -12,7 +12,8 @@ _OPENING = frozenset("{([") | {r"\left", r"\lbrace", r"\langle", r"\lfloor", r"\
 _CLOSING = frozenset("})]") | {r"\right", r"\rbrace", r"\rangle", r"\rfloor", r"\rceil", r"\}"}
 _RELATIONS = frozenset("=<>") | {
     r"\leq", r"\le", r"\geq", r"\ge", r"\neq", r"\ne", r"\equiv", r"\approx", r"\sim", r"\simeq", r"\propto", r"\to",
-    r"\rightarrow", r"\Rightarrow", r"\Leftrightarrow", r"\iff", r"\implies", r"\in", r"\quad", r"\qquad", r"\ll", r"\gg",
+    r"\rightarrow", r"\Rightarrow", r"\Leftrightarrow", r"\iff", r"\implies", r"\in", r"\ll", r"\gg",
+    r"\quad", r"\qquad",
 }  # fmt: skip
 _SIGNS = frozenset("+-") | {r"\pm", r"\mp"}
 

@@ -64,7 +64,7 @@ def render(report: Report) -> str:
         "outcomes": [(name, *pair) for name, pair in wording.OUTCOMES.items() if name in report.counts()],
         "style": Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),
     }
-    body = environment.get_template("page.html.jinja").render(**context)
+    body: str = environment.get_template("page.html.jinja").render(**context)
     return body.replace("<!--glyphs-->", sheet.definitions(), 1)
 
 

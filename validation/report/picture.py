@@ -102,7 +102,7 @@ def _horizontal(evidence: Evidence) -> Axis:
 
 
 def _slack_panel(
-    evidence: Evidence, relation: str, slack: Array, error: Array, finite: Array, horizontal: Axis
+    evidence: Evidence, relation: str, slack: Array, error: Array, finite: NDArray[np.bool_], horizontal: Axis
 ) -> tuple[_Panel, Array, Array]:
     """Return the lower panel, the curve it shows, and the half-width of the error budget."""
     top = _TOP + _UPPER + _GAP
@@ -118,8 +118,9 @@ def _slack_panel(
     sizes = np.abs(slack[finite & (slack != 0)])
     budget = float(np.median(error[finite])) if finite.any() else 0.0
     # linear up to the error budget or a third of the least slack, and never more than eight decades
-    unit = max(budget, float(sizes.min(initial=np.inf)) / 3 if sizes.size else 0.0, float(sizes.max(initial=0.0)) * 1e-8)
-    unit = unit if unit > 0 else 1.0
+    if sizes.size:
+        budget = max(budget, float(sizes.min()) / 3, float(sizes.max()) * 1e-8)
+    unit = budget if budget > 0 else 1.0
     return _Panel(horizontal, scale.signed(slack[finite], unit), top, _LOWER), slack, error
 
 
