@@ -60,6 +60,8 @@ class FlowSystem:
         checkpoint: what `checkpoint` returned in an earlier run of the same problem, form, initial and rtol.
         method: "auto", "explicit", or "radau", "bdf", "lsoda" (SciPy's, from the start).
 
+    Attributes: form (the name), coordinates (`FlowForm`), rtol, method, time, stationary, message (why stationary).
+
     Raises: InputError. Cost: see `advance_to`.
     Source: Cabannes, Simsek, Bietti 2024, equation (4); the span, after equation (9).
 
@@ -84,11 +86,12 @@ class FlowSystem:
             raise unknown_name("method", method, METHODS)
         if not 1e-13 <= rtol <= 1e-2:
             raise InputError("rtol must lie in [1e-13, 1e-2]", rtol, "pass rtol=1e-10")
-        self.form = FlowForm(problem, form, None if initial is None else np.asarray(initial, dtype=np.float64))
+        self.coordinates = FlowForm(problem, form, None if initial is None else np.asarray(initial, dtype=np.float64))
+        self.form = self.coordinates.name
         self.rtol, self.method = float(rtol), method
         self.message = ""
         self._tolerance = self.rtol * _RELATIVE_LOCAL
-        self._log_scale = -math.log(self.form.rate) if self.form.rate > 0.0 else 0.0
+        self._log_scale = -math.log(self.coordinates.rate) if self.coordinates.rate > 0.0 else 0.0
         self._resumed_from = checkpoint
         self._restart()
 
@@ -96,7 +99,7 @@ class FlowSystem:
 
     def _restart(self) -> None:
         """Put the chain at its beginning, or at the checkpoint given."""
-        shape, (rows, columns) = self.form.shape, self.form.start.shape
+        shape, (rows, columns) = self.coordinates.shape, self.coordinates.start.shape
         self._near = np.zeros(kernel.LENGTH)
         self._near[kernel.STEP] = _FIRST_STEP
         self._near_state, self._near_reach = np.zeros(shape), np.zeros((rows, columns))
@@ -116,7 +119,7 @@ class FlowSystem:
             given = np.asarray(saved.get(name, np.nan), dtype=np.float64)
             if given.shape != array.shape or not np.isfinite(given).all():
                 raise InputError(
-                    f"checkpoint must come from a flow with the same problem and form ({self.form.name})",
+                    f"checkpoint must come from a flow with the same problem and form ({self.coordinates.name})",
                     f"{name} of shape {given.shape} for {array.shape}", "start afresh without it",
                 )  # fmt: skip
             array[...] = given
@@ -210,11 +213,11 @@ class FlowSystem:
         return True
 
     def _turn_stiff(self) -> None:
-        if self.form.unknowns <= STIFF_UP_TO:
+        if self.coordinates.unknowns <= STIFF_UP_TO:
             self._stiff = True
             return
         # too large for implicit steps: at rest, as far as steps limited by stability can tell?
-        near, form = self._near, self.form
+        near, form = self._near, self.coordinates
         near[kernel.STIFF] = 0.0
         difference = form.differences(self._near_state)
         force = flow_stationary.forces(form, difference)
@@ -225,12 +228,12 @@ class FlowSystem:
             self._arrived = True
             self.message = (
                 f"stationary from time {self._time_of(float(near[kernel.POSITION])):.6g} on, as far as steps limited "
-                f"by stability can tell: a step of {near[kernel.STEP]:.2g} of an e-fold of time moves no margin by more "
-                f"than {10.0 * self._tolerance:.1g} of max(1, |margin|); much slower modes may remain"
+                f"by stability can tell: a step of {near[kernel.STEP]:.2g} of an e-fold of time moves no margin by "
+                f"more than {10.0 * self._tolerance:.1g} of max(1, |margin|); much slower modes may remain"
             )
 
     def _walk(self, target: float, attempts: int) -> int:
-        form = self.form
+        form = self.coordinates
         return int(
             kernel.walk(
                 target, attempts, self._tolerance, self._stiff_below, self._log_scale, self._near, self._near_state,
@@ -247,25 +250,25 @@ class FlowSystem:
             begin = float(near[kernel.POSITION])
             end = begin + flow_stiff.SEGMENT
             self._near_state[...] = flow_stiff.integrate(
-                self.form, self._log_scale, self._near_state, begin, end, self._tolerance, method, stop
+                self.coordinates, self._log_scale, self._near_state, begin, end, self._tolerance, method, stop
             )
             near[kernel.POSITION] = end
             self._test_arrival()
         self._state = self._near_state.copy()
         if not self._arrived and target > near[kernel.POSITION]:
+            begin = float(near[kernel.POSITION])
             self._state = flow_stiff.integrate(
-                self.form, self._log_scale, self._near_state, float(near[kernel.POSITION]), target, self._tolerance,
-                method, stop,
-            )  # fmt: skip
+                self.coordinates, self._log_scale, self._near_state, begin, target, self._tolerance, method, stop
+            )
 
     def _test_arrival(self) -> None:
         near = self._near
         near[kernel.NEXT_TEST] = near[kernel.POSITION] + _TEST_EVERY
-        difference = self.form.differences(self._near_state)
+        difference = self.coordinates.differences(self._near_state)
         step = flow_stationary.arrived(self._weights_form, difference, _STATIONARY * self.rtol)
         if step is None:
             return
-        self._near_state += self.form.from_weight_coordinates(step)
+        self._near_state += self.coordinates.from_weight_coordinates(step)
         self._arrived = True
         self.message = (
             f"stationary from time {self._time_of(float(near[kernel.POSITION])):.6g} on: the Newton step to the "
@@ -274,14 +277,14 @@ class FlowSystem:
 
     @cached_property
     def _weights_form(self) -> FlowForm:
-        form = self.form
+        form = self.coordinates
         return form if form.name == "weights" else FlowForm(form.problem, "weights", form.initial)
 
     @cached_property
     def _operations(self) -> float:
-        (rows, columns), (a, b) = self.form.start.shape, self.form.shape
-        products = 2.0 * rows * b * (a + columns) * (1 if self.form.dual else 2)
-        return products + 20.0 * rows * columns
+        (rows, columns), (a, b) = self.coordinates.start.shape, self.coordinates.shape
+        products = 2.0 * rows * b * (a + columns) * (1 if self.coordinates.dual else 2)
+        return float(products + 20.0 * rows * columns)
 
     @cached_property
     def _first_slice(self) -> int:
@@ -292,10 +295,10 @@ class FlowSystem:
         """Step size under which an implicit step is cheaper, from counts alone (a clock would cost the bits)."""
         if self.method == "explicit":
             return 0.0
-        if self.form.unknowns > STIFF_UP_TO:
+        if self.coordinates.unknowns > STIFF_UP_TO:
             return _STALL_BELOW
-        size = float(self.form.shape[0] * self.form.shape[1])
-        explicit = 12.0 * (150.0 + self._operations)  # nanoseconds, roughly
+        size = float(self.coordinates.shape[0] * self.coordinates.shape[1])
+        explicit: float = 12.0 * (150.0 + self._operations)  # nanoseconds, roughly
         implicit = 60.0 * (2e5 + 30.0 * size**2 + 0.5 * size**3)  # about 60 steps an e-fold of time
         return float(explicit / implicit)
 
@@ -303,30 +306,35 @@ class FlowSystem:
 
     def margins(self) -> Array:
         """Return (N,): score of the target minus the best other score."""
-        difference = self.form.differences(self._state)
-        if self.form.binary:
+        difference = self.coordinates.differences(self._state)
+        if self.coordinates.binary:
             return np.ascontiguousarray(difference[:, 0])
-        np.put_along_axis(difference, self.form.problem.targets[:, None], np.inf, axis=1)
+        np.put_along_axis(difference, self.coordinates.problem.targets[:, None], np.inf, axis=1)
         return np.asarray(difference.min(axis=1))
 
     def margins_to(self) -> Array:
         """Return (N, M): score of the target minus the score of each class; zero at the target."""
-        return self.form.margins_to(self._state)
+        return self.coordinates.margins_to(self._state)
 
     def scores(self) -> Array:
         """Return (N, M): outputs @ W @ inputs."""
-        return self.form.scores(self._state)
+        return self.coordinates.scores(self._state)
 
     def weights(self) -> Array:
         """Return W (d, d)."""
-        return self.form.initial + self.form.moved_weights(self._state)
+        return self.coordinates.initial + self.coordinates.moved_weights(self._state)
 
     # --- how far off it is ------------------------------------------------------------------------------------------
 
     @cached_property
     def _companion(self) -> FlowSystem:
         companion = FlowSystem(
-            self.form.problem, self.form.name, self.form.initial, self.rtol, self._resumed_from, method=self.method
+            self.coordinates.problem,
+            self.coordinates.name,
+            self.coordinates.initial,
+            self.rtol,
+            self._resumed_from,
+            method=self.method,
         )
         companion._tolerance = max(self._tolerance * _TIGHTER, 2e-15)
         return companion
@@ -340,8 +348,8 @@ class FlowSystem:
         Cost: on the first call a run of about twice the cost from the start; later calls go on from there.
         """
         self._companion.advance_to(self.time, interrupted)
-        difference = self.form.differences(self._state)
-        truncation = np.abs(difference - self.form.differences(self._companion._state)).max(axis=1)
-        terms = np.abs(self.form.left) @ np.abs(self._state) @ np.abs(self.form.right)
-        scale = (terms + np.abs(self.form.start)).max(axis=1)
+        difference = self.coordinates.differences(self._state)
+        truncation = np.abs(difference - self.coordinates.differences(self._companion._state)).max(axis=1)
+        terms = np.abs(self.coordinates.left) @ np.abs(self._state) @ np.abs(self.coordinates.right)
+        scale = (terms + np.abs(self.coordinates.start)).max(axis=1)
         return np.asarray(truncation + 8.0 * _EPSILON * scale)

@@ -82,7 +82,9 @@ class FlowForm:
         self.name = self._chosen(name)
         self.dual = self.name != "weights"
         self.columns = 1 if self.binary else classes
-        self.start = self._start()
+        self.start: Array = self._start()
+        self.left: Array
+        self.right: Array
         self._matrices()
         self.shape = (self.left.shape[1], self.right.shape[0])
         self.unknowns = tokens * (classes - 1) if self.dual else self.shape[0] * self.shape[1]
@@ -150,10 +152,10 @@ class FlowForm:
 
     def differences(self, state: Array) -> Array:
         """Return D (N, q): the margin for two classes, else target minus each class (zero at the target)."""
-        moved = self.left @ state @ self.right
+        moved: Array = self.left @ state @ self.right
         if self.binary:
             return self.start + moved
-        own = np.take_along_axis(moved, self.problem.targets[:, None], axis=1)
+        own: Array = np.take_along_axis(moved, self.problem.targets[:, None], axis=1)
         return self.start + (own - moved)
 
     def margins_to(self, state: Array) -> Array:
@@ -171,7 +173,7 @@ class FlowForm:
             along = self.problem.inputs.T @ (self._signs * state[:, 0]) if self.dual else self._inputs[0] @ state[:, 0]
             return np.outer(self._gap, along)
         if self.dual:
-            return np.asarray(self._centred.T @ state.T @ self.problem.inputs)
+            return np.array(self._centred.T @ state.T @ self.problem.inputs)
         return np.asarray(self._outputs[0] @ state.T @ self._inputs[0].T)
 
     def scores(self, state: Array) -> Array:
