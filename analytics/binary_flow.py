@@ -81,7 +81,7 @@ def _arguments(elapsed: ArrayLike, initial: ArrayLike, wrong_classes: ArrayLike)
 
 
 def _displacement(time: Floats, start: Floats, slope: Floats) -> Floats:
-    start = np.clip(start, -_FROZEN, _FROZEN)
+    start = np.minimum(start, _FROZEN)
     scale = np.maximum(binary_exponent(np.maximum(start, np.log(slope))), 0)
     root = positive_root(start, scale, scaled_product(scale, slope), scaled_product(scale, time))
     return np.where(time > 0.0, root, np.longdouble(0))

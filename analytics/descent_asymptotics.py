@@ -30,8 +30,9 @@ def descent_constant(rate: float, initial: float = 0.0, wrong_classes: float = 1
 
     $$C_\infty = e^{m_0} - \left(\tfrac k2 - a\right) m_0 + \sum_{t \geq 0} z_t\left(\phi(z_t) - \tfrac k2\right),$$
 
-    with $z_t = k/(a+e^{m_t})$ and $\phi$ of `descent_margin_bounds`. The sum is taken until z and the
-    wrong classes' share fall below 0.02; its tail is a power series in z whose coefficients follow from $Q(z) - Q(z') = z(\phi(z) - k/2)$.
+    with $z_t = k/(a+e^{m_t})$ and $\phi$ of `descent_margin_bounds`. The sum is taken until z and the share of the
+    wrong classes fall below 0.02; its tail is a power series in z, whose coefficients follow from
+    $Q(z) - Q(z') = z(\phi(z) - k/2)$.
 
     Parameters
     ----------

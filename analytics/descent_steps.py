@@ -54,22 +54,22 @@ def steps_to_margin_bounds(
         at_least("wrong_classes", wrong_classes, 1),
     )
     within("margin", np.maximum(goal, 0.0), 0.0, MARGIN_RANGE)
-    first = first_margin(k, start, a)
-    side = Enclosure(k, first, a)
-    rise = np.maximum(goal - first, 0.0)
+    side = Enclosure(k, first_margin(k, start, a), a)
+    first = side.origin
+    rise = np.maximum(goal - first, 0.0).astype(np.float64)
     with np.errstate(all="ignore"):
         shift = side.scale * np.log(2.0)
-        base = np.exp(side.first - shift)
-        gained = np.where(rise > 36.0, np.exp(side.first + rise - shift), base * np.expm1(np.minimum(rise, 36.0)))
+        far = np.exp(np.where(rise > 36.0, side.first + rise - shift, 0.0))
+        gained = np.where(rise > 36.0, far, np.exp(side.first - shift) * np.expm1(np.minimum(rise, 36.0)))
         speed = np.ldexp(k, -side.scale.astype(np.int32))
         least = (gained + side.most * rise) / speed
         most = (gained + side.least * rise) / speed
         # the error of exp(m - shift) is |m| ulp, that of the logarithm's coefficient 4 ulp of the scale
-        slip = _ROUNDING * (gained * (1.0 + np.abs(first) + rise + shift / 8.0) + rise) / speed
+        slip = _ROUNDING * (gained * (1.0 + np.abs(side.first) + rise + shift / 8.0) + rise) / speed
         least = np.ceil(np.where(np.exp(goal - shift) + side.most >= 0.0, least - slip, -np.inf))
         most = np.ceil(most + slip)
-    exact = np.where(goal <= start, 0.0, 1.0)
-    reached = goal <= first
-    low = np.where(reached, exact, 1.0 + np.maximum(least, 1.0))
-    high = np.where(reached, exact, 1.0 + np.maximum(most, 1.0))
+    touch = _ROUNDING * np.maximum(np.abs(start), np.abs(side.first))
+    early = np.where(goal <= start, 0.0, 1.0)
+    low = np.where(goal <= first + touch, early, 1.0 + np.maximum(least, 1.0))
+    high = np.where((goal <= start) | (goal <= first - touch), early, 1.0 + np.maximum(most, 1.0))
     return low[()], high[()]

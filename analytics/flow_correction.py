@@ -10,7 +10,7 @@ from .binary_flow import flow_margin
 
 CORRECTION_MAX = 0.31326168751822286  # log(1 + 1/e), attained at m = 1
 FACTOR_MIN = 0.5  # the limit at y = 1
-FACTOR_MAX = 1.0237150759590164  # attained at y = 23.1530..., m = 3.00323...
+FACTOR_MAX = 1.0237150809438473  # attained at y = 23.152619, m = 3.0031766
 
 
 def flow_margin_correction(argument: ArrayLike) -> Floats:
@@ -48,7 +48,7 @@ def flow_margin_correction(argument: ArrayLike) -> Floats:
 def flow_correction_factor(argument: ArrayLike) -> Floats:
     r"""Return h~(y) of appendix B.1.1: the correction in units of log(y)/y.
 
-    $$\tilde h(y) = \frac{y\,h(y)}{\log y} \in [\tfrac12,\ 1.0237150759\ldots],\qquad y \geq 1.$$
+    $$\tilde h(y) = \frac{y\,h(y)}{\log y} \in [\tfrac12,\ 1.0237150809\ldots],\qquad y \geq 1.$$
 
     Parameters, raises and cost: as `flow_margin_correction`. The value at y = 1 is the limit 1/2.
 
@@ -62,6 +62,6 @@ def flow_correction_factor(argument: ArrayLike) -> Floats:
     y = at_least("argument", argument, 1.0)
     close = y - 1.0 < 1e-9
     safe = np.where(close, 2.0, y)
-    # near 1, with x = y - 1: m = x/2 + x^2/16, h = x/2 - 5x^2/16, log(y)/y = x - 3x^2/2, quotient 1/2 + 7x/16
+    # near 1, with x = y - 1: m = x/2 - x^2/16, h = x/2 - 7x^2/16, log(y)/y = x - 3x^2/2, quotient 1/2 + 5x/16
     factor = flow_margin_correction(safe) * safe / np.log1p(safe - 1.0)
-    return np.where(close, 0.5 + 0.4375 * (y - 1.0), factor)[()]
+    return np.where(close, 0.5 + 0.3125 * (y - 1.0), factor)[()]
