@@ -100,10 +100,9 @@ def _as_array(name: str, value: Any) -> Array:
 def _common_type(arrays: dict[str, Array], values: dict[str, Any]) -> np.dtype[Any]:
     found: dict[np.dtype[Any], str] = {}
     for name, array in arrays.items():
-        kind = array.dtype.kind
-        if kind in "iub":
+        native = array.dtype if array.dtype.isnative else array.dtype.newbyteorder("=")
+        if native.kind in "iub":
             continue
-        native = array.dtype.newbyteorder("=")
         if native not in _REAL:
             law = f"{name} must be float64 or float32 (integers and lists are converted)"
             raise InputError(law, f"dtype {array.dtype}", f"convert it: {name}.astype(np.float64)")
@@ -120,21 +119,22 @@ def _common_type(arrays: dict[str, Array], values: dict[str, Any]) -> np.dtype[A
 
 
 def _match(name: str, letters: str, array: Array, sizes: dict[str, int]) -> None:
-    wanted = f"({', '.join(letters)}{',' if len(letters) == 1 else ''})"
-    meaning = ", ".join(
-        f"{letter} = {sizes[letter]} {_MEANING[letter]}" if letter in sizes else f"{letter} {_MEANING[letter]}"
-        for letter in dict.fromkeys(letters)
-    )
-    if array.ndim != len(letters):
-        law = f"{name} must have shape {wanted} ({meaning})"
-        raise InputError(law, f"shape {array.shape}", f"pass an array with {len(letters)} axes")
-    for letter, size in zip(letters, array.shape, strict=True):
+    shape = array.shape
+    if len(shape) != len(letters):
+        raise InputError(_shape_law(name, letters, sizes), f"shape {shape}", f"pass an array with {len(letters)} axes")
+    for letter, size in zip(letters, shape, strict=True):
         if size == 0:
-            raise InputError(f"{name} must not be empty", f"shape {array.shape}", f"pass at least one of {meaning}")
+            raise InputError(f"{name} must not be empty", f"shape {shape}", "pass at least one entry along each axis")
         if sizes.setdefault(letter, size) != size:
-            law = f"{name} must have shape {wanted} ({meaning})"
             cure = f"make it agree with the arguments before it, where {letter} = {sizes[letter]}"
-            raise InputError(law, f"shape {array.shape}", cure)
+            raise InputError(_shape_law(name, letters, sizes), f"shape {shape}", cure)
+
+
+def _shape_law(name: str, letters: str, sizes: dict[str, int]) -> str:
+    wanted = f"({', '.join(letters)}{',' if len(letters) == 1 else ''})"
+    known = (f"{letter} = {sizes[letter]}" if letter in sizes else letter for letter in dict.fromkeys(letters))
+    meaning = ", ".join(f"{text} {_MEANING[text[0]]}" for text in known)
+    return f"{name} must have shape {wanted} ({meaning})"
 
 
 def _real(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
@@ -151,22 +151,22 @@ def _labels(array: Array, n_classes: int) -> Array:
     if array.dtype.kind not in "iu":
         law = "targets must be integers, the index of each token's class"
         raise InputError(law, f"dtype {array.dtype}", "convert them: targets.astype(np.int64)")
-    wrong = (array < 0) | (array >= n_classes)
-    if wrong.any():
-        token = int(wrong.argmax())
+    if array.min() < 0 or array.max() >= n_classes:
+        token = int(((array < 0) | (array >= n_classes)).argmax())
         law = f"targets must lie in 0 .. {n_classes - 1} (M = {n_classes} classes)"
         raise InputError(law, f"{array[token]} for token {token}", "classes are counted from 0")
     return _one_type(array, np.dtype(np.int64))
 
 
 def _check_frequencies(array: Array) -> None:
-    if (array < 0).any():
-        token = int((array < 0).argmax())
+    if array.min() < 0:
+        token = int(array.argmin())
         law = "frequencies must not be negative"
         raise InputError(law, f"{array[token]} for token {token}", "pass probabilities that sum to 1")
     total = float(array.sum(dtype=np.float64))
+    single = array.dtype.kind == "f" and array.itemsize == 4
     # rounding each entry to float32 moves the sum by at most half a float32 ulp of 1 in relative terms
-    tolerance = 1e-9 if array.dtype.newbyteorder("=") != np.float32 else 1.2e-7
+    tolerance = 1.2e-7 if single else 1e-9
     if abs(total - 1.0) > tolerance:
         law = f"frequencies must sum to 1 within {tolerance}"
         raise InputError(law, f"sum {total!r}", "divide them by their sum")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any, NamedTuple
 
-from ..errors import InputError, TraindynError
+from ..errors import InputError, SizeError, TraindynError
 from .arrays import ArrayLike, Matrix, Vector
 from .compile import single_threaded_blas
 from .door import enter, positive, refuse_other_devices
@@ -204,7 +205,8 @@ def hessian(
 
     Returns: (d², d²), symmetric and positive semi-definite; entry (i d + j, k d + l) belongs to W_ij and W_kl.
 
-    Raises: InputError for shapes, types or entries that break a law named in the message.
+    Raises: InputError for shapes, types or entries that break a law named in the message; SizeError where the
+    machine's memory cannot hold the matrix.
 
     Cost: 2 N M d² + N d⁴ / 2 operations; d⁴ entries of memory: use `hessian_vector_product` for large d.
 
@@ -213,7 +215,16 @@ def hessian(
     >>> hessian([[0, 0], [0, 0]], inputs=[[1, 0]], outputs=[[1, 0], [0, 1]], targets=[0], frequencies=[1])[0]
     array([ 0.25,  0.  , -0.25,  0.  ])
     """
-    return _run(OPERATIONS["hessian"], _memory(weights, inputs, outputs, targets, frequencies))  # type: ignore[no-any-return]
+    operation = OPERATIONS["hessian"]
+    arrays, sizes = enter(operation.arguments, _memory(weights, inputs, outputs, targets, frequencies))
+    itemsize, dim = arrays["weights"].itemsize, sizes["d"]
+    needed, present = 5 * itemsize * dim**4 // 4, _physical_memory()  # the result, and its packed form
+    if needed > present:
+        raise SizeError(
+            f"the Hessian for d = {dim} needs {needed / 1e9:.3g} GB and this machine has {present / 1e9:.3g} GB; "
+            "use hessian_vector_product or largest_eigenvalue, which never form it"
+        )
+    return _call(operation, arrays, sizes, {})  # type: ignore[no-any-return]
 
 
 def hessian_vector_product(
@@ -340,3 +351,10 @@ def _count(max_products: Any) -> int:
     if isinstance(max_products, bool) or not hasattr(max_products, "__index__") or max_products < 1:
         raise InputError("max_products must be an integer >= 1", repr(max_products), "pass for instance 1000")
     return int(max_products)
+
+
+def _physical_memory() -> float:
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError):  # not told by this platform
+        return math.inf

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from traindyn import kernels
-from traindyn.errors import InputError
+from traindyn.errors import InputError, SizeError
 from traindyn.kernels.door import enter
 
 GOOD = {
@@ -160,3 +160,9 @@ def test_behind_the_door_arrays_are_frozen_and_the_caller_s_are_not():
     assert not arrays["scores"].flags.writeable
     assert mine.flags.writeable
     assert sizes == {"N": 2, "M": 2}
+
+
+def test_hessian_that_no_memory_holds_is_refused():
+    dim = 2000
+    with pytest.raises(SizeError, match=r"d = 2000 needs 1.6e\+05 GB.*hessian_vector_product"):
+        kernels.hessian(np.zeros((dim, dim)), np.zeros((1, dim)), np.zeros((2, dim)), [0], [1.0])
