@@ -105,7 +105,7 @@ def _unit(vector: Array) -> Array:
 
 
 def _exact_lines(normals: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return an order of the normals by angle and the rank of each one's line, decided exactly where floats are close."""
+    """Return an order of the normals by angle and the rank of each one's line, exactly where floats are close."""
     angles = np.arctan2(normals[:, 1], normals[:, 0])
     order = np.argsort(angles, kind="stable")
     close = np.diff(angles[order]) < 1e-12

@@ -32,8 +32,9 @@ def three_token_minimiser(signed: npt.ArrayLike, frequencies: npt.ArrayLike) -> 
 
     With a_i = s_i e_i (s = +1 for the first class, -1 for the second) and the positive balance
     :math:`\sum \lambda_i a_i = 0`, the error probabilities at the minimiser are
-    :math:`q_i = \kappa\lambda_i/p_i`, kappa the root of :math:`\sum \lambda_i \log\frac{p_i-\kappa\lambda_i}{\kappa\lambda_i} = 0`;
-    token i is wrong if and only if q_i >= 1/2.
+    :math:`q_i = \kappa\lambda_i/p_i`, kappa the root of
+    :math:`\sum \lambda_i \log\frac{p_i-\kappa\lambda_i}{\kappa\lambda_i} = 0`; token i is wrong
+    if and only if q_i >= 1/2.
 
     `signed`: shape (3, 2), spanning the plane with a positive balance; `frequencies`: shape (3,).
     Raises `InputError` when there is no positive balance (then the tokens are separable or one is free).
@@ -51,7 +52,8 @@ def three_token_minimiser(signed: npt.ArrayLike, frequencies: npt.ArrayLike) -> 
     p = np.asarray(frequencies, dtype=np.float64)
     if a.shape != (3, 2) or p.shape != (3,) or not np.all(p > 0.0):
         raise InputError("three tokens in the plane are needed: signed (3, 2), frequencies (3,) positive", a.shape)
-    balance = np.array([a[(i + 1) % 3, 0] * a[(i + 2) % 3, 1] - a[(i + 1) % 3, 1] * a[(i + 2) % 3, 0] for i in range(3)])
+    after, last = np.roll(a, -1, axis=0), np.roll(a, -2, axis=0)
+    balance = after[:, 0] * last[:, 1] - after[:, 1] * last[:, 0]
     if balance.sum() < 0.0:
         balance = -balance
     if not np.all(balance > 0.0):

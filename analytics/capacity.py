@@ -13,8 +13,8 @@ def separable_labelings(n_tokens: int, dim: int) -> int:
 
     .. math:: C(N, d) = 2 \sum_{k<d} \binom{N-1}{k}
 
-    `n_tokens` N >= 1 and `dim` d >= 1; separation is by a hyperplane through the origin.
-    Source: Cover (1965); spec section 4.2 (N2). Proof: C(N+1, d) = C(N, d) + C(N, d-1). Cost: O(min(N, d)) big integers.
+    `n_tokens` N >= 1 and `dim` d >= 1; separation is by a hyperplane through the origin. Source: Cover (1965); spec
+    section 4.2 (N2). Proof: C(N+1, d) = C(N, d) + C(N, d-1). Cost: O(min(N, d)) operations on big integers.
 
     >>> separable_labelings(3, 2)
     6

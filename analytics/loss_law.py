@@ -87,7 +87,8 @@ def separable_flow_loss_bound(
     from scipy.special import wrightomega
 
     if not (margin > 0.0 and 0.0 < rarest <= 1.0 and initial_loss > 0.0):
-        raise InputError("margin, rarest and initial_loss must be positive, rarest at most 1", (margin, rarest, initial_loss))
+        law = "margin, rarest and initial_loss must be positive, rarest at most 1"
+        raise InputError(law, (margin, rarest, initial_loss))
     times = np.asarray(time, dtype=np.float64)
     if not np.all(times >= 0.0):
         raise InputError("time must be >= 0", time)

@@ -108,7 +108,8 @@ def _newton(
     reduced = basis @ position
     loss, mass = _loss(space, kept, frequencies, reduced)
     size, steps = np.inf, 0
-    for steps in range(1, 201):
+    while steps < 200:
+        steps += 1
         error = mass.copy()
         error[own] -= 1.0
         gradient = basis.T @ ((error @ space.outputs * frequencies[:, None]).T @ space.inputs).ravel()

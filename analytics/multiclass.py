@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,9 @@ _REACH = 24.0  # one panel spans this many decay lengths of the integrand
 _LARGEST_BLOCK = 2_000_000  # numbers held at once by one quadrature
 
 
-def multiclass_flow(elapsed: npt.ArrayLike, initial: npt.ArrayLike, squared_norms: npt.ArrayLike | None = None) -> Array:
+def multiclass_flow(
+    elapsed: npt.ArrayLike, initial: npt.ArrayLike, squared_norms: npt.ArrayLike | None = None
+) -> Array:
     r"""Return the scores of one token under gradient flow, exactly, from any initialisation.
 
     With orthogonal outputs and orthogonal inputs the tokens decouple. With target class 0, n_j the squared norms of
@@ -63,7 +66,8 @@ def multiclass_flow(elapsed: npt.ArrayLike, initial: npt.ArrayLike, squared_norm
     if start.ndim != 1 or len(start) < 2:
         raise InputError("initial must hold the scores of one token, target first, shape (M,) with M >= 2", start.shape)
     if not np.all(np.abs(start) <= 700.0):
-        raise InputError("initial scores must lie within -700 and 700", float(start[np.argmax(~(np.abs(start) <= 700.0))]))
+        worst = float(start[np.argmax(~(np.abs(start) <= 700.0))])
+        raise InputError("initial scores must lie within -700 and 700", worst)
     if times.ndim > 1 or not np.all(np.isfinite(times)) or np.any(times < 0.0):
         raise InputError("elapsed must be a finite non-negative scalar or shape (T,)", elapsed)
     norms = None
@@ -210,7 +214,7 @@ def _legendre() -> tuple[Pair, Pair]:
     import mpmath
 
     starts, _ = np.polynomial.legendre.leggauss(_NODES)
-    exact: list[tuple[object, object]] = []
+    exact: list[tuple[Any, Any]] = []
     with mpmath.workdps(40):
         for start in starts:
             x = mpmath.mpf(float(start))
@@ -223,8 +227,8 @@ def _legendre() -> tuple[Pair, Pair]:
             exact.append(((1 + x) / 2, 1 / ((1 - x * x) * slope * slope)))
         columns = []
         for column in range(2):
-            high = np.array([float(row[column]) for row in exact])  # type: ignore[arg-type]
-            low = np.array([float(row[column] - mpmath.mpf(h)) for row, h in zip(exact, high, strict=True)])  # type: ignore[operator]
+            high = np.array([float(row[column]) for row in exact])
+            low = np.array([float(row[column] - mpmath.mpf(h)) for row, h in zip(exact, high, strict=True)])
             columns.append((high, low))
     return columns[0], columns[1]
 
@@ -239,7 +243,7 @@ def _panels(decay: Array, n_wrong: int) -> list[tuple[Array, Array]]:
 
 
 def _mean_growth(saturation: Array, powers: Array, exact_powers: bool) -> Array:
-    r"""Return the mean of e^{w_0} over the clock divided by its last value, :math:`\int_0^1 \prod (1-y r_j)^{\rho_j} dy`."""
+    r"""Return the mean of e^{w_0} over the clock by its last value, :math:`\int_0^1 \prod (1-y r_j)^{\rho_j} dy`."""
     if not exact_powers:
         return _mean_growth_powers(saturation, powers)
     nodes, weights = _legendre()

@@ -33,7 +33,7 @@ def projected_outputs(outputs: npt.ArrayLike) -> Array:
 
 
 def limit_direction(memory: Memory) -> Array:
-    r"""Return :math:`W_\infty = \sum_x \Pi(u_{f(x)}) e_x^\top`, the exact limit of W_t / log t for orthonormal embeddings.
+    r"""Return the limit of W_t / log t for orthonormal embeddings, :math:`W_\infty = \sum_x \Pi(u_{f(x)}) e_x^\top`.
 
     The constant is 1 for every M, p and W_0, and for gradient descent with every rate: W_inf is the hard-margin
     solution (least norm with all margins >= 1). Shape (d, d). Cost: O(N d^2).

@@ -48,7 +48,7 @@ class Coordinates:
         """Return the rows (u_f(x) - u_y) outer e_x, flat, shape (number of pairs, l k)."""
         if len(tokens) * self.unknowns > 2e8:
             raise SizeError(
-                f"the {len(tokens)} x {self.unknowns} matrix of margins needs more than 1.6 GB; take fewer tokens or classes"
+                f"the {len(tokens)} x {self.unknowns} matrix of margins needs more than 1.6 GB; take fewer tokens"
             )
         difference = self.outputs[self.targets[tokens]] - self.outputs[classes]
         return np.asarray((difference[:, :, None] * self.inputs[tokens][:, None, :]).reshape(len(tokens), -1))

@@ -30,9 +30,9 @@ class Separability:
     separated: npt.NDArray[np.bool_]
     """Which margins can be positive together with all others >= 0, shape (N, M); False at the targets."""
     multipliers: Array
-    """Farkas weights, shape (N, M), >= 0, sum 1 on the pairs not separated: sum of weight (u_f - u_y) e_x^T = 0."""
+    """Farkas weights on the pairs not separated, shape (N, M), >= 0, sum 1: sum of weight (u_f - u_y) e_x^T = 0."""
     residual: float
-    """Norm of that sum in units of the largest pair; zero (to rounding) is the certificate. Zero for strict problems."""
+    """Norm of that sum in units of the largest pair; zero (to rounding) is the certificate, and for strict problems."""
 
 
 def separability(memory: Memory) -> Separability:
@@ -115,7 +115,8 @@ def _separate(
         margin = float(np.min(rows[where] @ weights))
         direction = space.lift(weights)
     strict = bool(chosen.all() and live.all() and margin > 0.0)
-    return Separability(strict, bool(chosen.any() and margin > 0.0), direction, margin, separated, multipliers, residual)
+    weak = bool(chosen.any() and margin > 0.0)
+    return Separability(strict, weak, direction, margin, separated, multipliers, residual)
 
 
 def _balanced(rows: Array, dual: Array) -> Array:
