@@ -66,7 +66,8 @@ def hessian_vector_product(
 ) -> Matrix:
     """Return sum_x p(x) C_x V e_x e_x^T, (d, d)."""
     probability = probabilities(weights, inputs, outputs)
-    return apply_hessian(probability, direction, inputs, outputs, frequencies)
+    # copies can be written to, as in the Lanczos iteration: both share one compiled function
+    return apply_hessian(probability, direction.copy(), inputs, outputs, frequencies.copy())
 
 
 @compiled()

@@ -28,9 +28,7 @@ def dense_eigenvalue(
 ) -> tuple[float, Matrix, float]:
     """Return the largest eigenvalue, its unit eigenvector (d, d) and the norm of its residual."""
     matrix = hessian(weights, inputs, outputs, targets, frequencies)
-    values, vectors = np.linalg.eigh(matrix)
-    vector = vectors[:, -1].copy()
-    value = max(0.0, float(values[-1]))
+    value, vector = _top_pair(matrix)
     residual = np.dot(matrix, vector)
     norm = 0.0
     for i in range(vector.shape[0]):
@@ -74,23 +72,18 @@ def lanczos_eigenvalue(
     while products < max_products and residual > tolerance * value:
         basis[0] = vector
         tridiagonal = np.zeros((capacity, capacity))
-        coordinates = np.ones(1)
+        coordinates = np.ones(capacity)
         count = 0
         while count < capacity and products < max_products:
             image = apply_hessian(probability, basis[count].reshape((dim, dim)), inputs, outputs, scaled).reshape(size)
             products += 1
             known = basis[: count + 1]
-            overlaps = np.dot(known, image)
-            image -= np.dot(overlaps, known)
-            again = np.dot(known, image)
-            image -= np.dot(again, known)
-            tridiagonal[count, count] = overlaps[count] + again[count]
+            tridiagonal[count, count] = _orthogonalise(image, known) + _orthogonalise(image, known)
             count += 1
 
-            values, vectors = np.linalg.eigh(tridiagonal[:count, :count].copy())
-            value, coordinates = max(0.0, values[-1]), vectors[:, -1].copy()
+            value, coordinates = _top_pair(tridiagonal[:count, :count].copy())
             beta = _norm(image)
-            residual = beta * abs(coordinates[-1])
+            residual = beta * abs(coordinates[count - 1])
             if residual <= tolerance * value:
                 break
             if count < capacity:
@@ -98,9 +91,31 @@ def lanczos_eigenvalue(
                     basis[count, i] = image[i] / beta
                 tridiagonal[count, count - 1] = beta
                 tridiagonal[count - 1, count] = beta
-        vector = np.dot(coordinates.astype(weights.dtype), basis[: coordinates.shape[0]])
+        for i in range(size):
+            total = 0.0
+            for row in range(count):
+                total += coordinates[row] * basis[row, i]
+            vector[i] = total
         _normalise(vector)
     return scale * value, vector.reshape((dim, dim)), scale * residual, products
+
+
+@compiled()
+def _orthogonalise(image: Vector, basis: Matrix) -> float:
+    """Remove the components along the rows of the basis, orthonormal; return that along the last row."""
+    overlaps = np.dot(basis, image)
+    removed = np.dot(overlaps, basis)
+    for i in range(image.shape[0]):
+        image[i] -= removed[i]
+    return overlaps[basis.shape[0] - 1]  # type: ignore[no-any-return]
+
+
+@compiled()
+def _top_pair(matrix: Matrix) -> tuple[float, Vector]:
+    """Return the largest eigenvalue of a symmetric positive semi-definite matrix and its unit eigenvector."""
+    values, vectors = np.linalg.eigh(matrix)
+    last = values.shape[0] - 1
+    return max(0.0, values[last]), vectors[:, last].copy()
 
 
 @compiled()
