@@ -11,12 +11,16 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from . import interruption
 from .claim import Claim
 from .results import Report, Result
+
+if TYPE_CHECKING:
+    from .report.page import Composer
 
 
 def verify(
@@ -86,11 +90,11 @@ def _chosen(patterns: str | Iterable[str | Claim]) -> list[Claim]:
     return list(table.values())
 
 
-def _targets(json: str | os.PathLike[str] | None, html: str | os.PathLike[str] | None) -> dict[str, Any]:
+def _targets(json: str | os.PathLike[str] | None, html: str | os.PathLike[str] | None) -> dict[str, Path]:
     """Return the files to write, each known to be writable, and the libraries known to be there."""
     from .report.output import claim_path
 
-    targets = {}
+    targets: dict[str, Path] = {}
     if html is not None:
         from .report.page import require_libraries
 
@@ -120,18 +124,21 @@ def _run(
     seed: int,
     progress: bool,
     jobs: int,
-    targets: dict[str, Any],
+    targets: dict[str, Path],
 ) -> Report:
     from .workers import evaluate_all
 
     start = time.perf_counter()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     results: dict[tuple[str, str], Result] = {}
+    composer = _composer(targets)
     with interruption.stopping() as stop, _bar(len(chosen), progress) as advance:
         try:
             for result in evaluate_all(chosen, budget, seed, jobs, pictures="html" in targets):
                 results[result.claim.key] = result
                 advance(result)
+                if composer is not None:
+                    composer.add(result)
                 if stop.asked:
                     break
         except interruption.Stop:
@@ -152,8 +159,16 @@ def _run(
         libraries=libraries(),
         interrupted=interrupted and len(results) < len(chosen),
     )
-    _write(report, targets)
+    _write(report, targets, composer)
     return report
+
+
+def _composer(targets: dict[str, Path]) -> Composer | None:
+    if "html" not in targets:
+        return None
+    from .report.page import Composer
+
+    return Composer()
 
 
 def _spelled(patterns: str | Iterable[str | Claim]) -> tuple[str, ...]:
@@ -161,13 +176,13 @@ def _spelled(patterns: str | Iterable[str | Claim]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item.id if isinstance(item, Claim) else item for item in wanted))
 
 
-def _write(report: Report, targets: dict[str, Any]) -> None:
+def _write(report: Report, targets: dict[str, Path], composer: Composer | None) -> None:
     from .report.output import write_whole
 
     if "json" in targets:
         write_whole(targets["json"], report.to_json())
-    if "html" in targets:
-        write_whole(targets["html"], report.to_html())
+    if composer is not None:
+        write_whole(targets["html"], composer.compose(report))
 
 
 @contextlib.contextmanager

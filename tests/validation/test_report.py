@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from traindyn.validation import Case, Claim, Evidence, Family, Outcome, Parameter, Source
-from traindyn.validation.report import linebreak, picture, scale, wording
+from traindyn.validation.report import picture, scale, tex, wording
 from traindyn.validation.report.formula import FormulaSheet
 from traindyn.validation.verify import verify
 
@@ -175,7 +175,7 @@ def test_a_glyph_is_stored_once():
 
 
 @pytest.mark.parametrize(
-    "tex",
+    "source",
     [
         r"a = b + c",
         r"-a \leq -b",
@@ -185,9 +185,9 @@ def test_a_glyph_is_stored_once():
         r"a = \left\{ b + c \right\}",
     ],
 )
-def test_line_breaks_lose_nothing_and_keep_brackets_together(tex):
-    pieces = linebreak.split(tex)
-    assert "".join(pieces) == tex
+def test_line_breaks_lose_nothing_and_keep_brackets_together(source):
+    pieces = tex.split(source)
+    assert "".join(pieces) == source
     for piece in pieces:
         assert piece.count("{") == piece.count("}")
         assert piece.count("(") == piece.count(")")

@@ -77,7 +77,7 @@ class Group:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """Return the forms that exist, the printed one first."""
-        return tuple(entry for entry in (self.printed, self.corrected) if entry is not None)
+        return tuple(form for form in (self.printed, self.corrected) if form is not None)
 
 
 KINDS = {
@@ -103,7 +103,7 @@ def group(results: Iterable[Result], sheet: FormulaSheet) -> list[Group]:
 
 
 def _group(name: str, forms: dict[str, Result], sheet: FormulaSheet) -> Group:
-    entries = {form: _entry(result, sheet) for form, result in forms.items()}
+    entries = {form: entry(result, sheet) for form, result in forms.items()}
     printed, corrected = entries.get("printed"), entries.get("corrected")
     first = forms.get("printed") or forms["corrected"]
     kind = _kind(printed, corrected)
@@ -123,8 +123,8 @@ def _group(name: str, forms: dict[str, Result], sheet: FormulaSheet) -> Group:
 
 
 def _kind(printed: Entry | None, corrected: Entry | None) -> str:
-    forms = [entry for entry in (printed, corrected) if entry is not None]
-    if any(entry.unexpected for entry in forms):
+    forms = [form for form in (printed, corrected) if form is not None]
+    if any(form.unexpected for form in forms):
         return "unexpected"
     if printed is None:
         return "new" if corrected is not None and corrected.outcome == "holds" else "unsettled"
@@ -136,7 +136,9 @@ def _kind(printed: Entry | None, corrected: Entry | None) -> str:
     }.get(printed.outcome, "unsettled")
 
 
-def _entry(result: Result, sheet: FormulaSheet) -> Entry:
+def entry(result: Result, sheet: FormulaSheet) -> Entry:
+    """Return what the report shows of one result; of a claim that was not run, no more than its name."""
+    prose = sheet.prose if result.outcome != "interrupted" else _nothing
     claim, verdict = result.claim, result.verdict
     sign, words = wording.OUTCOMES[result.outcome]
     witness = verdict.witness if verdict is not None else None
@@ -150,11 +152,11 @@ def _entry(result: Result, sheet: FormulaSheet) -> Entry:
         words=words,
         expected=wording.OUTCOMES[str(claim.expected)][1],
         unexpected=not result.as_expected and result.outcome != "interrupted",
-        statement=Markup(sheet.prose(claim.statement)),
-        relation=Markup(_relation(claim, sheet)),
-        assumptions=tuple(Markup(sheet.prose(str(a))) for a in claim.assumptions),
-        reason=Markup(sheet.prose(claim.reason)),
-        proof=Markup(sheet.prose(claim.proof)),
+        statement=Markup(prose(claim.statement)),
+        relation=Markup(_relation(claim, sheet) if result.outcome != "interrupted" else ""),
+        assumptions=tuple(Markup(prose(str(a))) for a in claim.assumptions),
+        reason=Markup(prose(claim.reason)),
+        proof=Markup(prose(claim.proof)),
         figure=_figure(claim, result.evidence, result.shown, sheet),
         slack=Markup(wording.number_html(verdict.slack if verdict is not None else None)),
         slack_value=verdict.slack if verdict is not None else None,
@@ -167,6 +169,10 @@ def _entry(result: Result, sheet: FormulaSheet) -> Entry:
         message=Markup(sheet.prose(message)),
         trouble=result.trouble,
     )
+
+
+def _nothing(text: str) -> str:
+    return ""
 
 
 def _relation(claim: Claim, sheet: FormulaSheet) -> str:

@@ -13,7 +13,7 @@ from functools import cached_property
 from html import escape
 from typing import Any
 
-from . import linebreak
+from . import tex as typesetting
 
 _EM = 1000.0  # user units of the drawings: one em
 _FONT_SCALE = 100.0  # units of matplotlib's outlines: one em
@@ -70,18 +70,19 @@ class FormulaSheet:
         `glued` is punctuation that must stay on its line; `display` sets fractions in full size.
         """
         if display:
-            tex = linebreak.full_fractions(tex)
+            tex = typesetting.full_fractions(tex)
+        source, tex = tex, typesetting.spaced(tex)
         try:
             pieces = [self._piece(tex)]
             if pieces[0][1] > _LONG:
-                pieces = [self._piece(piece) for piece in linebreak.split(tex)]
+                pieces = [self._piece(piece) for piece in typesetting.split(tex)]
         except ValueError as error:
             self.failures.append((tex, str(error)))
             return f'<code class="tex">{escape(tex)}</code>{escape(glued)}'
         drawn = [svg for svg, _ in pieces]
         if glued:
             drawn[-1] = f'<span class="glue">{drawn[-1]}{escape(glued)}</span>'
-        label = escape(" ".join(tex.split()), quote=True)
+        label = escape(" ".join(source.split()), quote=True)
         return f'<span class="math" role="img" aria-label="{label}" title="{label}">{"".join(drawn)}</span>'
 
     def definitions(self) -> str:

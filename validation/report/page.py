@@ -12,8 +12,9 @@ from . import wording
 from .table import tally
 
 if TYPE_CHECKING:
-    from ..results import Report
+    from ..results import Report, Result
     from .entry import Group
+    from .formula import FormulaSheet
 
 _FOLDER = Path(__file__).parent
 
@@ -36,14 +37,35 @@ def render(report: Report) -> str:
 
     Cost: about 5 ms for each formula that was not set before, 2 ms a picture.
     """
-    require_libraries()
+    return Composer().compose(report)
+
+
+class Composer:
+    """Sets the page piece by piece while results arrive, so that little is left to do at the end."""
+
+    def __init__(self) -> None:
+        require_libraries()
+        from .formula import FormulaSheet
+
+        self._sheet = FormulaSheet()
+
+    def add(self, result: Result) -> None:
+        """Set the formulas of a result; `compose` then finds them done."""
+        from .entry import entry
+
+        entry(result, self._sheet)
+
+    def compose(self, report: Report) -> str:
+        """Return the page."""
+        return _compose(report, self._sheet)
+
+
+def _compose(report: Report, sheet: FormulaSheet) -> str:
     import jinja2
     from markupsafe import Markup
 
     from .entry import KINDS, group
-    from .formula import FormulaSheet
 
-    sheet = FormulaSheet()
     groups = group(report.results, sheet)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),

@@ -1,6 +1,7 @@
-"""Where a long formula may be broken: after a relation or a binary sign that stands outside all brackets.
+"""What TeX knows about a formula and mathtext does not: where it may be broken, and two matters of spacing and size.
 
-The rule is TeX's for formulas in running text.  A narrow page then wraps a formula instead of shrinking it.
+A formula in running text may end a line after a relation or a binary sign that stands outside all brackets, so that a
+narrow page wraps it instead of shrinking it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ _RELATIONS = frozenset("=<>") | {
     r"\rightarrow", r"\Rightarrow", r"\Leftrightarrow", r"\iff", r"\implies", r"\in", r"\ll", r"\gg",
     r"\quad", r"\qquad",
 }  # fmt: skip
+_SCRIPT = r"(?:[_^](?:\{(?:[^{}]|\{[^{}]*\})*\}|\\[A-Za-z]+|[^\s\\{}]))"
+_LARGE = re.compile(rf"\\(?:sum|prod|int)(?![A-Za-z])(?:\s*{_SCRIPT})*+(?!\s*\\[,;:!])")
 _SIGNS = frozenset("+-") | {r"\pm", r"\mp"}
 
 
@@ -25,36 +28,37 @@ def split(tex: str) -> list[str]:
     belongs to what comes after it; a relation that is followed by another one (``\quad`` after a comma) is not cut off.
 
     >>> split(r"m_t \geq \log(1 + k t) + e^{a = b}")
-    ['m_t \\geq', ' \\log(1 + k t) +', ' e^{a = b}']
+    ['m_t \\geq ', '\\log(1 + k t) + ', 'e^{a = b}']
     >>> split("-a")
     ['-a']
     """
     pieces: list[str] = []
-    current, depth, delimiter = "", 0, False
-    before = "start"  # what the last visible token was: "start", "operator" or "symbol"
-    tokens = _TOKEN.findall(tex)
-    for token in tokens:
-        if delimiter:  # the bracket after \left or \right is a delimiter, not a bracket that opens a group
-            current, delimiter = current + token, token.isspace()
-            continue
-        relation = depth == 0 and token in _RELATIONS
-        sign = depth == 0 and token in _SIGNS
-        if current and before == "cut" and not (relation or token.isspace()):
+    current, depth = "", 0
+    may_end = operand = delimiter = False
+    for token in _TOKEN.findall(tex):
+        outside = depth == 0 and not delimiter
+        relation, sign = outside and token in _RELATIONS, outside and token in _SIGNS
+        if may_end and not (relation or token.isspace()):
             pieces.append(current)
-            current, before = "", "operator"
-            if token.isspace():
-                continue
+            current, may_end = "", False
         current += token
-        if token in _OPENING:
-            depth += 1
-        elif token in _CLOSING:
-            depth -= 1
+        if token.isspace():
+            continue
+        if not delimiter:  # the bracket after \\left or \\right does not open or close a group of its own
+            depth += (token in _OPENING) - (token in _CLOSING)
         delimiter = token in (r"\left", r"\right")
-        if relation or (sign and before == "symbol"):
-            before = "cut"
-        elif not token.isspace():
-            before = "symbol" if before != "cut" and not sign else ("operator" if sign else before)
+        may_end = relation or (sign and operand)
+        operand = not (relation or sign)
     return [*pieces, current] if current else pieces
+
+
+def spaced(tex: str) -> str:
+    r"""Return the formula with the thin space that TeX leaves after a sum, a product or an integral.
+
+    >>> spaced(r"\sum_{x} \frac{1}{c_x}")
+    '\\sum_{x}\\, \\frac{1}{c_x}'
+    """
+    return _LARGE.sub(r"\g<0>\\,", tex)
 
 
 def full_fractions(tex: str) -> str:

@@ -1,0 +1,57 @@
+"""The picture of the README: a spike that a theorem allows, and a bound that a simulation refutes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import cabannes2024_fig2, style
+from .definition import Definition, Numbers
+
+RATE = 0.1  # eta c_x, where the printed bound fails at every step
+STEPS = 1000
+
+
+def compute(as_published: bool) -> Numbers:
+    """Return the numbers of figure 2 and the margin of one token with the printed and the corrected bounds."""
+    from ...analytics import descent_margin_bounds
+    from ...dynamics import AssociativeMemory, GradientDescent, simulate
+
+    memory = AssociativeMemory.two_tokens(correlation=0.0, frequencies=(0.5, 0.5))
+    run = simulate(memory, GradientDescent(learning_rate=RATE), steps=STEPS)  # c_x = |u_1 - u_2|^2 p(x) = 1
+    lower, upper = descent_margin_bounds(np.arange(STEPS + 1), RATE)
+    spikes = cabannes2024_fig2.compute(as_published)
+    arrays = dict(spikes.arrays) | {
+        "margin_step": np.asarray(run.step),
+        "token_margin": run["margin"][:, 0],
+        "printed_bound": np.log1p(RATE * np.arange(STEPS + 1)),
+        "lower_bound": lower,
+        "upper_bound": upper,
+    }
+    parameters = dict(spikes.parameters) | {"orthogonal_rate": RATE, "orthogonal_steps": STEPS}
+    return Numbers(arrays, parameters, dict(spikes.problems) | {"orthogonal tokens": memory.digest})
+
+
+def draw(numbers: Numbers, as_published: bool) -> Any:
+    """Return both panels."""
+    figure = style.canvas(7.6, 2.75)
+    left, right = figure.subplots(1, 2)
+    cabannes2024_fig2.traces(left, numbers, as_published)
+    left.set_title("simulate: two correlated tokens", loc="left")
+    a = numbers.arrays
+    t = a["margin_step"]
+    right.fill_between(t, a["token_margin"], a["printed_bound"], color=style.FAILS, alpha=0.18, linewidth=0)
+    right.fill_between(t, a["lower_bound"], a["upper_bound"], color=style.SIMULATED, alpha=0.35, linewidth=0)
+    right.plot(t, a["printed_bound"], color=style.BOUND, linestyle=(0, (4, 2)), linewidth=1.4,
+               label=r"printed bound $\log(\eta c_x t + 1)$: violated")  # fmt: skip
+    right.plot(t, a["token_margin"], color=style.SIMULATED, linewidth=1.6, label=r"simulated margin $m_t$")
+    right.fill_between([], [], [], color=style.SIMULATED, alpha=0.35, linewidth=0, label="proved enclosure: holds")
+    right.set(xscale="log", xlim=(1, STEPS), ylim=(0, None), xlabel="step $t$")
+    right.set_title("check: Theorem 2, gradient descent", loc="left")
+    right.legend(loc="upper left")
+    style.open_frame(right)
+    return figure
+
+
+FIGURES = (Definition("traindyn.overview", "The picture of the README: simulate and check", 2.0, compute, draw),)
