@@ -15,9 +15,13 @@ from . import embeddings
 from .numbers import finite_array, integer, random_generator, read_only
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
     from .numbers import Seed
+    from .problem import State
+    from .system import System
 
 __all__ = ["AssociativeMemory"]
 
@@ -165,6 +169,37 @@ class AssociativeMemory:
     def output_gram(self) -> NDArray[np.float64]:
         """(M, M): <u_i, u_j>; beta_ijk of equation (11) is its column difference. Read-only."""
         return read_only(self.outputs @ self.outputs.T)
+
+    @property
+    def observables(self) -> Mapping[str, Callable[[State], Any]]:
+        """Name -> function of a `State`, all that `observe=` takes by name."""
+        from .observables import MEMORY_OBSERVABLES
+
+        return MEMORY_OBSERVABLES
+
+    default_observables = ("loss", "accuracy", "margin")
+
+    def initial_weights(self) -> NDArray[np.float64]:
+        """Return W = 0, (d, d)."""
+        return np.zeros((self.dim, self.dim))
+
+    def scores(self, weights: NDArray[Any]) -> NDArray[np.float64]:
+        """Return (N, M): outputs[y] @ W @ inputs[x], equation (10)."""
+        return self.inputs @ weights.T @ self.outputs.T  # type: ignore[no-any-return]
+
+    def loss_and_gradient(self, weights: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
+        """Return the loss (2) and its gradient (d, d) (9) in NumPy: the plain path, for rules of your own."""
+        from .observables import class_margins, gradient_of_scores, token_losses
+
+        scores = self.scores(weights)
+        loss = float(self.frequencies @ token_losses(class_margins(scores, self.targets), self.targets))
+        return loss, gradient_of_scores(self, scores)
+
+    def system(self, rule: Any, **options: Any) -> System | None:
+        """Return this memory moved by one of the package's rules in a compiled form; None for another rule."""
+        from .memory_system import memory_system
+
+        return memory_system(self, rule, **options)
 
     @cached_property
     def digest(self) -> str:

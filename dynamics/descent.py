@@ -19,7 +19,7 @@ class GradientFlow:
     r"""Move down the gradient in continuous time: $dW = -\nabla L(W) dt$.
 
     Arguments:
-        rtol: relative tolerance of the integration, in [1e-14, 1e-2).
+        rtol: relative tolerance of the integration, in [1e-13, 1e-2).
 
     Raises: InputError. Source: Cabannes, Simsek, Bietti 2024, equation (4).
 
@@ -30,7 +30,7 @@ class GradientFlow:
     rtol: float = 1e-10
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rtol", real("rtol", self.rtol, least=1e-14, below=1e-2))
+        object.__setattr__(self, "rtol", real("rtol", self.rtol, least=1e-13, below=1e-2))
 
     @cached_property
     def digest(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from .numbers import integer, real
 from .schedules import LearningRate, checked_learning_rate, rate_at, stable_digest
@@ -11,9 +12,9 @@ from .schedules import LearningRate, checked_learning_rate, rate_at, stable_dige
 
 @dataclass(frozen=True)
 class StochasticGradientDescent:
-    r"""Descend the gradient averaged over a random batch: $W \leftarrow W - \frac{\eta_t}{B} \sum_b \nabla \ell(W; x_b)$.
+    r"""Descend the gradient averaged over a random batch, $W \leftarrow W - \frac{\eta_t}{B} \sum_b \nabla \ell_b$.
 
-    The tokens x_b are drawn independently from the frequencies, with replacement.
+    ell_b is the loss of token x_b; the tokens are drawn independently from the frequencies, with replacement.
 
     Arguments:
         learning_rate: eta > 0, or a schedule step -> eta_t >= 0.
@@ -27,6 +28,8 @@ class StochasticGradientDescent:
 
     learning_rate: LearningRate
     batch_size: int
+
+    stochastic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "learning_rate", checked_learning_rate(self.learning_rate))
@@ -88,6 +91,8 @@ class StochasticGradientFlow:
 
     noise: float | GradientNoise
     dt: float
+
+    stochastic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.noise, GradientNoise):

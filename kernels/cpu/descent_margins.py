@@ -12,9 +12,12 @@ from .descent_record import NOT_FINITE, REACHED_END, STOPPED, look
 
 @compiled()
 def margin_residuals(
-    margins: Vector, targets: Labels, weights: Vector, out: Vector, losses: Vector, firsts: Vector
+    margins: Vector, targets: Labels, weights: Vector, out: Vector, losses: Vector, firsts: Vector, looked_at: bool
 ) -> bool:
-    """Fill -w_x / (1 + e^m), log(1 + e^-m) and whether the target is the first argmax; return whether all is finite."""
+    """Fill -w_x / (1 + e^m); where the step is looked at, also log(1 + e^-m) and whether the target is the first argmax.
+
+    Returns whether all margins are finite. Cost: N exponentials, and N logarithms where looked at.
+    """
     finite = True
     for token in range(margins.shape[0]):
         margin = margins[token]
@@ -22,6 +25,8 @@ def margin_residuals(
         small = math.exp(-abs(margin))
         wrong = small if margin >= 0.0 else 1.0
         out[token] = -weights[token] * (wrong / (1.0 + small))
+        if not looked_at:
+            continue
         losses[token] = math.log1p(small) + (0.0 if margin >= 0.0 else -margin)
         firsts[token] = 1.0 if margin > 0.0 or (margin == 0.0 and targets[token] == 0) else 0.0
     return finite
@@ -39,14 +44,16 @@ def margin_slice(
 ) -> tuple[int, int, int]:  # fmt: skip
     """Advance margins and their dual coefficients: m <- m + coupling da, coupling = |u_0 - u_1|^2 s_x s_y <e_x, e_y>.
 
-    A slice as in `descent`. Cost a step: 2 N^2 operations, N exponentials and logarithms.
+    A slice as in `descent`. Cost a step: 2 N^2 operations, N exponentials.
     """
     losses, shown, firsts = rows[0], rows[1], rows[2]
     step = start
     while True:
         index = step - start
         weights = token_weights[index if index < token_weights.shape[0] else token_weights.shape[0] - 1]
-        if not margin_residuals(margins, targets, weights, residual, losses, firsts):
+        due = next_row < save_steps.shape[0] and save_steps[next_row] == step
+        looked_at = due or stop_column >= 0
+        if not margin_residuals(margins, targets, weights, residual, losses, firsts, looked_at):
             return step, next_row, NOT_FINITE
         for token in range(margins.shape[0]):
             shown[token] = margins[token]

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
 from .rows import residual_row
@@ -106,8 +104,3 @@ def look(
         next_row += 1
     stop = stop_column >= 0 and holds(current[stop_column], stop_relation, stop_threshold)
     return next_row, stop
-
-
-def no_noise(dtype: str) -> np.ndarray[tuple[int, int, int], np.dtype[np.floating]]:  # type: ignore[type-arg]
-    """Return the empty array of draws that switches the additive noise of a loop off."""
-    return np.zeros((0, 0, 0), dtype=dtype)
