@@ -62,10 +62,16 @@ def compute(as_published: bool) -> Numbers:
 
 def draw(numbers: Numbers, as_published: bool) -> Any:
     """Return the trajectories on the landscape (left) and the losses by step (right)."""
-    figure = style.canvas(4.4, 1.9) if as_published else style.canvas(6.6, 2.7)
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1) if as_published else (1, 1.35))
-    trajectories(left, numbers, as_published)
-    traces(right, numbers, as_published)
+    if as_published:
+        figure = style.canvas(4.4, 1.9)
+        left, right = figure.subplots(1, 2)
+        trajectories(left, numbers, as_published)
+        published_traces(right, numbers)
+        return figure
+    figure = style.canvas(6.6, 2.9)
+    panels = figure.subplot_mosaic([["plane", "loss"], ["plane", "error"]], width_ratios=(1, 1.3), height_ratios=(3, 1))
+    trajectories(panels["plane"], numbers, as_published)
+    traces(panels["loss"], panels["error"], numbers)
     return figure
 
 
@@ -87,34 +93,40 @@ def trajectories(axes: Any, numbers: Numbers, as_published: bool) -> None:
     axes.set(xlim=WINDOW[0], ylim=WINDOW[1], xlabel=r"$\gamma_1$", ylabel=r"$\gamma_2$")
 
 
-def traces(axes: Any, numbers: Numbers, as_published: bool) -> None:
-    """Draw loss and 0-1 loss by step."""
+def published_traces(axes: Any, numbers: Numbers) -> None:
+    """Draw loss and, dashed, 0-1 loss by step in one panel, as the paper does."""
     a = numbers.arrays
-    for row, (colour, width) in enumerate(_lines(as_published)):
-        name = rf"$\eta = {RATES[row]:g}$"
-        axes.plot(a["step"], a["loss"][row], color=colour, linewidth=width, label=name)
-        axes.plot(a["step"], a["error_rate"][row], color=colour, linewidth=0.8 * width, linestyle=(0, (3, 2)))
-    axes.set(xlabel="epoch" if as_published else "step $t$", xlim=(0, STEPS))
-    if as_published:
-        axes.legend(loc="upper right")
-        return
-    axes.axhline(np.log(2), color=style.SOFT, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
+    for row, (colour, width) in enumerate(_lines(as_published=True)):
+        axes.plot(a["step"], a["loss"][row], color=colour, linewidth=width, label=rf"$\eta = {RATES[row]:g}$")
+        axes.plot(a["step"], a["error_rate"][row], color=colour, linewidth=width, linestyle="dashed")
+    axes.set(xlabel="epoch", xlim=(0, STEPS))
+    axes.legend(loc="upper right")
+
+
+def traces(above: Any, below: Any, numbers: Numbers) -> None:
+    """Draw the loss by step above, the 0-1 loss below it."""
+    a = numbers.arrays
+    for row, (colour, width) in enumerate(_lines(as_published=False)):
+        marks = {"marker": "o", "markersize": 2.2}
+        above.plot(a["step"], a["loss"][row], color=colour, linewidth=width, label=rf"$\eta = {RATES[row]:g}$", **marks)
+        below.plot(a["step"], a["error_rate"][row], color=colour, linewidth=width, **marks)
+    above.axhline(np.log(2), color=style.SOFT, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
     level = {"ha": "right", "va": "bottom", "color": style.SOFT, "fontsize": 8}
-    axes.text(STEPS, np.log(2) + 0.02, r"$\log 2 = \mathcal{L}(0)$", **level)
+    above.text(STEPS, np.log(2) + 0.02, r"$\log 2 = \mathcal{L}(0)$", **level)
     peak = int(np.argmax(a["loss"][0]))
-    axes.annotate(
+    above.annotate(
         f"peak {a['loss'][0, peak]:.3f} at $t = {peak}$",
         (a["step"][peak], a["loss"][0, peak]),
-        xytext=(peak + 3.5, 1.27),
+        xytext=(8, 0),
+        textcoords="offset points",
         va="center",
-        fontsize=8,
-        arrowprops={"arrowstyle": "-", "color": style.SOFT, "lw": 0.6, "shrinkB": 3},
+        fontsize=8.5,
     )
-    axes.plot([], [], color=style.SOFT, linewidth=1.2, label=r"loss $\mathcal{L}(W_t)$")
-    axes.plot([], [], color=style.SOFT, linewidth=1.0, linestyle=(0, (3, 2)), label=r"0-1 loss $\mathcal{L}_{01}(W_t)$")
-    axes.legend(loc="upper right", bbox_to_anchor=(1.0, 1.04), ncols=2, columnspacing=1.2)
-    axes.set_ylim(-0.03, 1.62)
-    style.open_frame(axes)
+    above.legend(loc="upper right")
+    above.set(xlim=(-0.4, STEPS + 0.4), ylim=(0, None), ylabel=r"loss $\mathcal{L}(W_t)$", xticklabels=[])
+    below.set(xlim=(-0.4, STEPS + 0.4), ylim=(-0.08, 1.08), ylabel=r"$\mathcal{L}_{01}$", xlabel="step $t$")
+    for axes in (above, below):
+        style.open_frame(axes)
 
 
 def _lines(as_published: bool) -> tuple[tuple[str, float], tuple[str, float]]:

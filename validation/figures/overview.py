@@ -35,10 +35,11 @@ def compute(as_published: bool) -> Numbers:
 
 def draw(numbers: Numbers, as_published: bool) -> Any:
     """Return both panels."""
-    figure = style.canvas(7.6, 2.75)
-    left, right = figure.subplots(1, 2)
-    cabannes2024_fig2.traces(left, numbers, as_published)
-    left.set_title("simulate: two correlated tokens", loc="left")
+    figure = style.canvas(7.6, 2.9)
+    panels = figure.subplot_mosaic([["loss", "margin"], ["error", "margin"]], height_ratios=(3, 1))
+    cabannes2024_fig2.traces(panels["loss"], panels["error"], numbers)
+    panels["loss"].set_title("simulate: two correlated tokens", loc="left")
+    right = panels["margin"]
     a = numbers.arrays
     t = a["margin_step"]
     right.fill_between(t, a["token_margin"], a["printed_bound"], color=style.FAILS, alpha=0.18, linewidth=0)
@@ -46,7 +47,7 @@ def draw(numbers: Numbers, as_published: bool) -> Any:
     right.plot(t, a["printed_bound"], color=style.BOUND, linestyle=(0, (4, 2)), linewidth=1.4,
                label=r"printed bound $\log(\eta c_x t + 1)$: violated")  # fmt: skip
     right.plot(t, a["token_margin"], color=style.SIMULATED, linewidth=1.6, label=r"simulated margin $m_t$")
-    right.fill_between([], [], [], color=style.SIMULATED, alpha=0.35, linewidth=0, label="proved enclosure: holds")
+    right.fill_between([], [], [], color=style.SIMULATED, alpha=0.35, linewidth=0, label="proved enclosure: holds (within the line)")
     right.set(xscale="log", xlim=(1, STEPS), ylim=(0, None), xlabel="step $t$")
     right.set_title("check: Theorem 2, gradient descent", loc="left")
     right.legend(loc="upper left")
