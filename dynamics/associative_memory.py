@@ -60,7 +60,7 @@ class AssociativeMemory:
     frequencies: NDArray[np.float64]
 
     def __init__(self, inputs: ArrayLike, outputs: ArrayLike, targets: ArrayLike, frequencies: ArrayLike) -> None:
-        arrays = {
+        arrays: dict[str, Any] = {
             "inputs": finite_array("inputs", inputs, dimensions=2, shape="(n_tokens, dim)"),
             "outputs": finite_array("outputs", outputs, dimensions=2, shape="(n_classes, dim)"),
         }
@@ -148,17 +148,17 @@ class AssociativeMemory:
     @property
     def n_tokens(self) -> int:
         """N, the number of tokens."""
-        return self.inputs.shape[0]
+        return int(self.inputs.shape[0])
 
     @property
     def n_classes(self) -> int:
         """M, the number of classes."""
-        return self.outputs.shape[0]
+        return int(self.outputs.shape[0])
 
     @property
     def dim(self) -> int:
         """d, the dimension of the embeddings."""
-        return self.inputs.shape[1]
+        return int(self.inputs.shape[1])
 
     @cached_property
     def input_gram(self) -> NDArray[np.float64]:

@@ -155,7 +155,8 @@ class _Course:
     def times(self) -> NDArray[np.float64]:
         """Return the times of the saved rows."""
         if self.clock.constant:
-            return self.recorder.steps[: self.recorder.next_row] * self.clock.rates(0, 0)[0]
+            scaled: NDArray[np.float64] = self.recorder.steps[: self.recorder.next_row] * self.clock.rates(0, 0)[0]
+            return scaled
         return np.concatenate(self._times) if self._times else np.zeros(0)
 
 

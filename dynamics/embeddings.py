@@ -92,7 +92,7 @@ def clustered(count: int, dim: int, rng: np.random.Generator, correlation: float
     offsets = rng.standard_normal((count, dim))
     offsets -= np.sum(offsets * centres, axis=1, keepdims=True) * centres
     offsets /= np.linalg.norm(offsets, axis=1, keepdims=True)
-    return math.sqrt(rho) * centres + math.sqrt(1.0 - rho) * offsets  # type: ignore[no-any-return]
+    return math.sqrt(rho) * centres + math.sqrt(1.0 - rho) * offsets
 
 
 FAMILIES: dict[str, Family] = {

@@ -27,10 +27,10 @@ def seconds_per_step(form: str, n_tokens: int, n_classes: int, dim: int) -> floa
         return _MARGIN * n_tokens + _SMALL_PRODUCT * n_tokens**2
     softmax = _SOFTMAX * n_tokens * n_classes
     if form == "particles":
-        products = (n_tokens * n_tokens * n_classes, n_tokens * n_classes * n_classes)
+        products = [n_tokens * n_tokens * n_classes, n_tokens * n_classes * n_classes]
     else:
         narrow = min(n_tokens, n_classes)
-        products = 2 * (narrow * dim * dim, n_tokens * n_classes * dim)
+        products = 2 * [narrow * dim * dim, n_tokens * n_classes * dim]
     return softmax + sum(map(_product, products))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,8 +70,11 @@ class MemorySystem:
 
     form = "weights"
     recorded = frozenset({*SCALARS, "margin"})
-    columns = SCALARS
+    columns: tuple[str, ...] = SCALARS
     array_name = "scores"
+    _compiled: Callable[..., Any]
+    _work: tuple[Any, ...]
+    _fixed: tuple[Any, ...]
 
     def __init__(
         self,
@@ -135,6 +138,10 @@ class MemorySystem:
         moved = self.problem.outputs.T @ dual.T @ self.problem.inputs
         return (moved if self._initial is None else self._initial + moved).astype(self._dtype)
 
+    def scores(self) -> NDArray[Any]:
+        """Return a copy of the scores (N, M)."""
+        raise NotImplementedError
+
     def _dual_coefficients(self) -> NDArray[Any]:
         raise NotImplementedError
 
@@ -151,7 +158,9 @@ class MemorySystem:
             fixed.flags.writeable = False
         return fixed
 
-    def _noise_arrays(self, left: NDArray[Any] | None, right: NDArray[Any] | None) -> tuple[NDArray[Any], ...]:
+    def _noise_arrays(
+        self, left: NDArray[Any] | None = None, right: NDArray[Any] | None = None
+    ) -> tuple[NDArray[Any], ...]:
         if left is None or right is None:
             left, right = np.zeros((self.problem.n_tokens, 0)), np.zeros((0, 1))
         return self._constant(left), self._constant(right), np.empty((left.shape[0], right.shape[0]), self._dtype)
@@ -172,7 +181,7 @@ class ParticleSystem(MemorySystem):
         self._velocity = np.zeros(shape, self._dtype)
         self._compiled = particle_slice
         span = self._span
-        left, right, half = self._noise_arrays(span and span.dual_left, span and span.dual_right)
+        left, right, half = self._noise_arrays(span.dual_left, span.dual_right) if span else self._noise_arrays()
         self._fixed = (
             self._constant(problem.input_gram), self._constant(problem.output_gram),
             problem.targets, problem.frequencies,
@@ -220,7 +229,7 @@ class MarginSystem(MemorySystem):
         coupling = squared * (self._signs[:, None] * self._signs) * problem.input_gram
         span = self._span
         left = self._signs[:, None] * span.dual_left if span is not None else None
-        self._noise = self._noise_arrays(left, span and span.dual_right)
+        self._noise = self._noise_arrays(left, span.dual_right if span else None)
         self._fixed = self._constant(coupling), problem.targets, problem.frequencies
         self._work = tuple(np.empty(size, self._dtype) for _ in range(2))
         self._noise_full = np.empty((size, self._noise[1].shape[1]), self._dtype)
@@ -261,7 +270,7 @@ class WeightSystem(MemorySystem):
         self._velocity = np.zeros((n_tokens, n_classes), self._dtype)
         self._compiled = weight_slice
         span = self._span
-        self._noise = self._noise_arrays(span and span.weight_left, span and span.weight_right)
+        self._noise = self._noise_arrays(span.weight_left, span.weight_right) if span else self._noise_arrays()
         self._fixed = (
             self._constant(problem.inputs), self._constant(problem.inputs.T),
             self._constant(problem.outputs), self._constant(problem.outputs.T),
@@ -288,7 +297,7 @@ class WeightSystem(MemorySystem):
     def scores(self) -> NDArray[Any]:
         """Return E W^T U^T."""
         scores = self.problem.inputs @ self._transposed.astype(np.float64) @ self.problem.outputs.T
-        return scores.astype(self._dtype)  # type: ignore[no-any-return]
+        return scores.astype(self._dtype)
 
 
 class AdaptiveSystem(WeightSystem):

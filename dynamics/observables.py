@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 def class_margins(scores: NDArray[Any], targets: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return (N, M): the target's score minus that of each class, equation (13); 0 for the target itself."""
-    wide = np.asarray(scores, dtype=np.longdouble if scores.dtype == np.longdouble else np.float64)
-    return wide[np.arange(targets.size), targets][:, None] - wide  # type: ignore[no-any-return]
+    wide: NDArray[Any] = np.asarray(scores, dtype=np.longdouble if scores.dtype == np.longdouble else np.float64)
+    right: NDArray[Any] = wide[np.arange(targets.size), targets]
+    return right[:, None] - wide
 
 
 def token_margins(margins: NDArray[Any], targets: NDArray[np.int64]) -> NDArray[Any]:
@@ -37,7 +38,8 @@ def token_losses(margins: NDArray[Any], targets: NDArray[np.int64]) -> NDArray[A
     relative[np.arange(targets.size), targets] = -np.inf
     top = np.maximum(relative.max(axis=1), 0.0)
     wrong = np.exp(relative - top[:, None]).sum(axis=1)
-    return np.where(top == 0.0, np.log1p(wrong), top + np.log(wrong + np.exp(-top)))
+    losses: NDArray[Any] = np.where(top == 0.0, np.log1p(wrong), top + np.log(wrong + np.exp(-top)))
+    return losses
 
 
 def residuals(scores: NDArray[Any], targets: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -135,7 +137,7 @@ def sharpness(state: State) -> float:
 def gradient_of_scores(memory: AssociativeMemory, current: NDArray[Any]) -> NDArray[np.float64]:
     """Return U^T (diag(p) (softmax(S) - Y))^T E, (d, d)."""
     weighted = memory.frequencies[:, None] * residuals(current, memory.targets)
-    return memory.outputs.T @ weighted.T @ memory.inputs  # type: ignore[no-any-return]
+    return memory.outputs.T @ weighted.T @ memory.inputs
 
 
 MEMORY_OBSERVABLES: Mapping[str, Callable[[State], Any]] = {

@@ -58,7 +58,8 @@ class Clock:
         """Move to `step` over the rates just given; return the times of the wanted steps passed or reached."""
         if self.constant:
             self._step = step
-            return wanted * self._rates[0]
+            scaled: NDArray[np.float64] = wanted * self._rates[0]
+            return scaled
         sums = [self._total + self._carry]
         for rate in self._ahead[: step - self._step]:
             total = self._total + rate

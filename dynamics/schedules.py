@@ -73,7 +73,7 @@ class StepDecay:
     factor: float
 
     def __call__(self, step: int) -> float:
-        return self.rate * self.factor ** (step // self.every)  # type: ignore[no-any-return]
+        return self.rate * self.factor ** (step // self.every)
 
 
 @dataclass(frozen=True)

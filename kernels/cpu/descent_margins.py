@@ -14,7 +14,7 @@ from .descent_record import NOT_FINITE, REACHED_END, STOPPED, look
 def margin_residuals(
     margins: Vector, targets: Labels, weights: Vector, out: Vector, losses: Vector, firsts: Vector, looked_at: bool
 ) -> bool:
-    """Fill -w_x / (1 + e^m); where the step is looked at, also log(1 + e^-m) and whether the target is the first argmax.
+    """Fill -w_x / (1 + e^m); where the step is looked at, also log(1 + e^-m) and whether the target comes first.
 
     Returns whether all margins are finite. Cost: N exponentials, and N logarithms where looked at.
     """
