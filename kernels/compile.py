@@ -82,6 +82,8 @@ def source_digest() -> str:
     16
     """
     digest = hashlib.sha256()
+    # compiled code remembers the name of its module: a second copy imported under another name keeps its own folder
+    digest.update(__name__.encode() + b"\0")
     for path in [_HERE, *sorted(_SOURCES.rglob("*.py"))]:
         digest.update(path.relative_to(_HERE.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
