@@ -1,8 +1,8 @@
 """The normal numbers of a well-known generator, rebuilt from its description, for the published embeddings.
 
-MT19937 seeded with init_genrand(seed). Fewer than 16 numbers: one pair of 53-bit uniforms per two samples (Box-Muller, the
-second one kept for the next call). From 16 on: float32, blocks of 16, the last block drawn again where 16 does not divide
-the count.
+MT19937 seeded with init_genrand(seed). Fewer than 16 numbers: one pair of 53-bit uniforms per two samples (Box-Muller,
+the second one kept for the next call). From 16 on: float32, blocks of 16, the last block drawn again where 16 does not
+divide the count.
 """
 
 from __future__ import annotations
