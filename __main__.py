@@ -55,16 +55,15 @@ def _claims(given: argparse.Namespace) -> int:
 def _figures(given: argparse.Namespace) -> int:
     import traindyn as td
 
-    for name in td.figures():
-        print(name)
+    for one in td.figures():
+        print(one)
     return 0
 
 
 def _figure(given: argparse.Namespace) -> int:
     import traindyn as td
 
-    written = td.figure(given.name, out=given.out, as_published=given.as_published)
-    for path in written if isinstance(written, (list, tuple)) else [written]:
+    for path in td.figure(given.name, out=given.out, as_published=given.as_published).paths:
         print(f"wrote {path}")
     return 0
 
@@ -201,7 +200,7 @@ def parser() -> argparse.ArgumentParser:
 
     figure = add(
         "figure", _figure, "draw a figure: picture, its data, and where they come from",
-        "  traindyn figure cabannes2024.fig3 --out figures\n  traindyn figure cabannes2024.fig3 --as-published",
+        "  traindyn figure cabannes2024.fig2 --out figures\n  traindyn figure cabannes2024.fig2 --as-published",
     )  # fmt: skip
     figure.add_argument("name", metavar="NAME", help="one of `traindyn figures`")
     figure.add_argument("--out", metavar="DIR", default=".", help="folder for the files (default: here)")

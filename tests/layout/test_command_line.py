@@ -65,7 +65,7 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["verify", "cabannes2024.theorm2.descent_margin"], "cabannes2024.theorem2.descent_margin"),
         (["claims", "nobody.*"], "unknown claim"),
         (["cite", "cabanes2024"], "did you mean 'cabannes2024'?"),
-        (["figure", "cabannes2024.fig33"], "cabannes2024.fig3"),
+        (["figure", "cabannes2024.fig22"], "cabannes2024.fig2"),
         (["figure"], "the following arguments are required: NAME"),
         (["verify", ONE, "--json", "no/such/folder/x.json"], "does not exist"),
         (["verify", ONE, "--html", "."], "is a folder"),
@@ -82,7 +82,7 @@ def test_wrong_calls_are_refused_in_one_line(
 
 def test_nothing_said_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
-    assert "the main job" in capsys.readouterr().out
+    assert "`traindyn verify` is the main" in capsys.readouterr().out
 
 
 def test_verify_writes_and_answers(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

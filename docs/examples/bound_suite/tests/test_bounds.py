@@ -23,5 +23,5 @@ def test_bounds_hold_on_my_problems(check: td.validation.ClaimCheck, smallest: f
 
 def test_my_observable() -> None:
     problem = Quadratic(np.array([1.0]), np.array([3.0]))
-    run = td.simulate(problem, SilverDescent(1.0), steps=1, observe={"loss": None, "distance": distance})
+    run = td.simulate(problem, SilverDescent(1.0), steps=1, observe={"distance": distance})
     np.testing.assert_allclose(run["distance"], [3.0, 3.0 * (np.sqrt(2.0) - 1.0)])
