@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .embeddings import zero_sum_basis
 from .stochastic import GradientNoise, StochasticGradientDescent, StochasticGradientFlow
 
 if TYPE_CHECKING:
@@ -26,10 +27,12 @@ class Draws:
 
     numbers_per_step = 0
 
-    def __init__(self, frequencies: NDArray[np.float64], generator: np.random.Generator | None = None) -> None:
+    def __init__(
+        self, frequencies: NDArray[np.float64], generator: np.random.Generator | None = None, dtype: str = "float64"
+    ) -> None:
         self._generator = generator
         self._weights = frequencies.reshape(1, -1)
-        self._nothing = np.zeros((0, 0, 0))
+        self._nothing = np.zeros((0, 0, 0), dtype)
         self._nothing.flags.writeable = False
         self._before: Any = None
         self._taken = 0
@@ -61,8 +64,10 @@ class Draws:
 class BatchDraws(Draws):
     """The share of each token in a batch drawn with replacement."""
 
-    def __init__(self, frequencies: NDArray[np.float64], generator: np.random.Generator, batch_size: int) -> None:
-        super().__init__(frequencies, generator)
+    def __init__(
+        self, frequencies: NDArray[np.float64], generator: np.random.Generator, batch_size: int, dtype: str
+    ) -> None:
+        super().__init__(frequencies, generator, dtype)
         self._batch_size = batch_size
         cumulative = np.cumsum(frequencies)
         self._cumulative = cumulative / cumulative[-1]
@@ -86,9 +91,14 @@ class CovarianceDraws(Draws):
     """
 
     def __init__(
-        self, frequencies: NDArray[np.float64], generator: np.random.Generator, noise: GradientNoise, dt: float
+        self,
+        frequencies: NDArray[np.float64],
+        generator: np.random.Generator,
+        noise: GradientNoise,
+        dt: float,
+        dtype: str,
     ) -> None:
-        super().__init__(frequencies, generator)
+        super().__init__(frequencies, generator, dtype)
         self._scale = math.sqrt(noise.learning_rate / (noise.batch_size * dt))
         self._roots = np.sqrt(frequencies)
         self.numbers_per_step = 3 * frequencies.size
@@ -109,10 +119,8 @@ class SpanDraws(Draws):
     def __init__(
         self, frequencies: NDArray[np.float64], generator: np.random.Generator, ranks: tuple[int, int], dtype: str
     ) -> None:
-        super().__init__(frequencies, generator)
+        super().__init__(frequencies, generator, dtype)
         self._ranks, self._dtype = ranks, dtype
-        self._nothing = np.zeros((0, 0, 0), dtype)
-        self._nothing.flags.writeable = False
         self.numbers_per_step = ranks[0] * ranks[1]
 
     def _draw(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -125,15 +133,17 @@ class SpanDraws(Draws):
 class Span:
     """Orthonormal bases of the gradient span, and the same noise in dual coefficients.
 
-    With E = P diag(s) Q^T and centred outputs C U = R diag(l) T^T the noise on W^T is Q Z T^T; in dual
-    coefficients A, where W^T = E^T A U, it is (P / s) Z (R / l)^T.
+    With E = P diag(s) Q^T and H^T U = R diag(l) T^T, where the columns of H sum to zero, the noise on W^T is Q Z T^T;
+    in dual coefficients A, where W^T = E^T A U, it is (P / s) Z (H R / l)^T.
     """
 
     def __init__(self, problem: AssociativeMemory) -> None:
         self.weight_left, self.dual_left = _basis(problem.inputs)
-        weight_right, dual_right = _basis(problem.outputs - problem.outputs.mean(axis=0))
+        # differences by a basis, so that centring leaves no rounding error that looks like one more dimension
+        contrasts = zero_sum_basis(problem.n_classes)
+        weight_right, dual_right = _basis(contrasts.T @ problem.outputs)
         self.weight_right = np.ascontiguousarray(weight_right.T)
-        self.dual_right = np.ascontiguousarray((dual_right - dual_right.mean(axis=0)).T)
+        self.dual_right = np.ascontiguousarray((contrasts @ dual_right).T)
         self.ranks = self.weight_left.shape[1], self.weight_right.shape[0]
 
 
@@ -148,11 +158,11 @@ def draws_of(
 ) -> Draws:
     """Return the stream that a rule needs."""
     if generator is None:
-        return Draws(frequencies)
+        return Draws(frequencies, None, dtype)
     if isinstance(rule, StochasticGradientDescent):
-        return BatchDraws(frequencies, generator, rule.batch_size)
+        return BatchDraws(frequencies, generator, rule.batch_size, dtype)
     if isinstance(rule, StochasticGradientFlow) and isinstance(rule.noise, GradientNoise):
-        return CovarianceDraws(frequencies, generator, rule.noise, rule.dt)
+        return CovarianceDraws(frequencies, generator, rule.noise, rule.dt, dtype)
     if span is not None:
         return SpanDraws(frequencies, generator, span.ranks, dtype)
-    return Draws(frequencies)
+    return Draws(frequencies, None, dtype)

@@ -53,20 +53,28 @@ def orthonormal(
     return np.ascontiguousarray((frame * np.where(np.diag(triangle) < 0.0, -1.0, 1.0)).T)
 
 
+def zero_sum_basis(count: int) -> NDArray[np.float64]:
+    """Return (count, count - 1): orthonormal columns that sum to zero (Helmert's).
+
+    >>> zero_sum_basis(2).round(3).tolist()
+    [[0.707], [-0.707]]
+    """
+    rows, columns = np.indices((count, max(count - 1, 0)))
+    k = columns + 1.0
+    basis: NDArray[np.float64] = np.where(rows <= columns, 1.0, np.where(rows == columns + 1, -k, 0.0))
+    return basis / np.sqrt(k * (k + 1.0))
+
+
 def equicorrelated(
     count: int, dim: int, rng: np.random.Generator, correlation: float | None = None
 ) -> NDArray[np.float64]:
     """Return (count, dim): unit vectors with Gram (1 - a) I + a 1 1^T, randomly rotated."""
     low = -1.0 / (count - 1) if count > 1 else -1.0
     alpha = checked_correlation(EQUICORRELATED_DEFAULT if correlation is None else correlation, low, 1.0)
-    # Helmert's basis: the constant vector, and count - 1 orthonormal ones that sum to zero
-    rows, columns = np.indices((count, max(count - 1, 0)))
-    k = columns + 1.0
-    zero_sum = np.where(rows <= columns, 1.0, np.where(rows == columns + 1, -k, 0.0)) / np.sqrt(k * (k + 1.0))
     common = max((1.0 - alpha) / count + alpha, 0.0)
     factors = []
     if alpha < 1.0:
-        factors.append(math.sqrt(1.0 - alpha) * zero_sum)
+        factors.append(math.sqrt(1.0 - alpha) * zero_sum_basis(count))
     if common > 4.0 * np.finfo(float).eps:
         factors.append(np.full((count, 1), math.sqrt(common)))
     factor = np.concatenate(factors, axis=1)

@@ -22,7 +22,8 @@ def class_margins(scores: NDArray[Any], targets: NDArray[np.int64]) -> NDArray[n
     """Return (N, M): the target's score minus that of each class, equation (13); 0 for the target itself."""
     wide: NDArray[Any] = np.asarray(scores, dtype=np.longdouble if scores.dtype == np.longdouble else np.float64)
     right: NDArray[Any] = wide[np.arange(targets.size), targets]
-    return right[:, None] - wide
+    margins: NDArray[np.float64] = right[:, None] - wide
+    return margins
 
 
 def token_margins(margins: NDArray[Any], targets: NDArray[np.int64]) -> NDArray[Any]:
