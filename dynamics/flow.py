@@ -86,12 +86,12 @@ class FlowSystem:
             raise unknown_name("method", method, METHODS)
         if not 1e-13 <= rtol <= 1e-2:
             raise InputError("rtol must lie in [1e-13, 1e-2]", rtol, "pass rtol=1e-10")
-        self.coordinates = FlowForm(problem, form, None if initial is None else np.asarray(initial, dtype=np.float64))
-        self.form = self.coordinates.name
+        self._chosen = FlowForm(problem, form, None if initial is None else np.asarray(initial, dtype=np.float64))
+        self.form = self._chosen.name
         self.rtol, self.method = float(rtol), method
         self.message = ""
         self._tolerance = self.rtol * _RELATIVE_LOCAL
-        self._log_scale = -math.log(self.coordinates.rate) if self.coordinates.rate > 0.0 else 0.0
+        self._log_scale = -math.log(self._chosen.rate) if self._chosen.rate > 0.0 else 0.0
         self._resumed_from = checkpoint
         self._restart()
 
@@ -99,31 +99,40 @@ class FlowSystem:
 
     def _restart(self) -> None:
         """Put the chain at its beginning, or at the checkpoint given."""
-        shape, (rows, columns) = self.coordinates.shape, self.coordinates.start.shape
+        self.coordinates = self._chosen
         self._near = np.zeros(kernel.LENGTH)
         self._near[kernel.STEP] = _FIRST_STEP
-        self._near_state, self._near_reach = np.zeros(shape), np.zeros((rows, columns))
+        self._near_state, self._near_reach = np.zeros(self._chosen.shape), np.zeros(self._chosen.start.shape)
         self._stiff = self.method in flow_stiff.METHODS
         self._arrived = False
-        if self._resumed_from is not None:
-            self._load(self._resumed_from[1])
+        saved = None if self._resumed_from is None else self._resumed_from[1]
+        flags = np.array([self._stiff, False], dtype=np.float64) if saved is None else self._entry(saved, "flags", 2)
+        self._stiff, self._arrived = bool(flags[0]), bool(flags[1])
+        if self._stiff or self._arrived:
+            self._continue_in_weights()
+        if saved is not None:
+            self._near = self._entry(saved, "near", kernel.LENGTH)
+            self._near_state = self._entry(saved, "state", *self.coordinates.shape)
+            self._near_reach = self._entry(saved, "reach", *self._chosen.start.shape)
         self._first = float(self._near[kernel.POSITION])
         self._far = np.full(kernel.LENGTH, -1.0)
-        self._far_state, self._far_reach = np.empty(shape), np.empty((rows, columns))
+        self._far_state, self._far_reach = np.empty(self._chosen.shape), np.empty(self._chosen.start.shape)
         self._state = self._near_state.copy()
         self.time = self._time_of(self._first)
 
-    def _load(self, saved: Mapping[str, ArrayLike]) -> None:
-        here = {"near": self._near, "state": self._near_state, "reach": self._near_reach, "flags": np.zeros(2)}
-        for name, array in here.items():
-            given = np.asarray(saved.get(name, np.nan), dtype=np.float64)
-            if given.shape != array.shape or not np.isfinite(given).all():
-                raise InputError(
-                    f"checkpoint must come from a flow with the same problem and form ({self.coordinates.name})",
-                    f"{name} of shape {given.shape} for {array.shape}", "start afresh without it",
-                )  # fmt: skip
-            array[...] = given
-        self._stiff, self._arrived = bool(here["flags"][0]), bool(here["flags"][1])
+    def _continue_in_weights(self) -> None:
+        """Go over to the form "weights" at the chain point (see `FlowForm`)."""
+        self._near_state = self.coordinates.to_weights(self._near_state)
+        self.coordinates = self._weights_form
+
+    def _entry(self, saved: Mapping[str, ArrayLike], name: str, *shape: int) -> Array:
+        given = np.array(saved.get(name, np.nan), dtype=np.float64, order="C")
+        if given.shape != shape or not np.isfinite(given).all():
+            raise InputError(
+                f"checkpoint must come from a flow with the same problem and form ({self.form})",
+                f"{name} of shape {given.shape} for {shape}", "start afresh without it",
+            )  # fmt: skip
+        return given
 
     def checkpoint(self) -> Checkpoint:
         """Return (time, arrays): the last chain point not after `time`, from which a run goes on bit for bit."""
@@ -215,6 +224,7 @@ class FlowSystem:
     def _turn_stiff(self) -> None:
         if self.coordinates.unknowns <= STIFF_UP_TO:
             self._stiff = True
+            self._continue_in_weights()
             return
         # too large for implicit steps: at rest, as far as steps limited by stability can tell?
         near, form = self._near, self.coordinates
@@ -249,7 +259,7 @@ class FlowSystem:
         while near[kernel.POSITION] + flow_stiff.SEGMENT <= target and not self._arrived:
             begin = float(near[kernel.POSITION])
             end = begin + flow_stiff.SEGMENT
-            self._near_state[...] = flow_stiff.integrate(
+            self._near_state = flow_stiff.integrate(
                 self.coordinates, self._log_scale, self._near_state, begin, end, self._tolerance, method, stop
             )
             near[kernel.POSITION] = end
@@ -268,7 +278,8 @@ class FlowSystem:
         step = flow_stationary.arrived(self._weights_form, difference, _STATIONARY * self.rtol)
         if step is None:
             return
-        self._near_state += self.coordinates.from_weight_coordinates(step)
+        self._continue_in_weights()
+        self._near_state = self._near_state + step
         self._arrived = True
         self.message = (
             f"stationary from time {self._time_of(float(near[kernel.POSITION])):.6g} on: the Newton step to the "
@@ -277,7 +288,7 @@ class FlowSystem:
 
     @cached_property
     def _weights_form(self) -> FlowForm:
-        form = self.coordinates
+        form = self._chosen
         return form if form.name == "weights" else FlowForm(form.problem, "weights", form.initial)
 
     @cached_property
@@ -328,13 +339,9 @@ class FlowSystem:
 
     @cached_property
     def _companion(self) -> FlowSystem:
+        start = self._chosen.initial
         companion = FlowSystem(
-            self.coordinates.problem,
-            self.coordinates.name,
-            self.coordinates.initial,
-            self.rtol,
-            self._resumed_from,
-            method=self.method,
+            self._chosen.problem, self.form, start, self.rtol, self._resumed_from, method=self.method
         )
         companion._tolerance = max(self._tolerance * _TIGHTER, 2e-15)
         return companion
@@ -349,7 +356,7 @@ class FlowSystem:
         """
         self._companion.advance_to(self.time, interrupted)
         difference = self.coordinates.differences(self._state)
-        truncation = np.abs(difference - self.coordinates.differences(self._companion._state)).max(axis=1)
+        truncation = np.abs(difference - self._companion.coordinates.differences(self._companion._state)).max(axis=1)
         terms = np.abs(self.coordinates.left) @ np.abs(self._state) @ np.abs(self.coordinates.right)
         scale = (terms + np.abs(self.coordinates.start)).max(axis=1)
         return np.asarray(truncation + 8.0 * _EPSILON * scale)

@@ -16,7 +16,8 @@ The bases of "weights" are singular vectors, so its coordinates are those in whi
 Between nearly parallel tokens the dual coefficients grow like log(t) / (1 - alpha) and cancel in the margins (at
 alpha = 1 - 1e-6 seven digits are lost); the singular coordinates do not cancel. Orthogonal tokens, on the other hand,
 stay exactly uncoupled in the dual forms. Hence the default: the fewest unknowns; of equals the dual form where the
-Gram matrices have condition at most 100, else "weights".
+Gram matrices have condition at most 100, else "weights". Implicit steps and the last step to a minimiser are taken in
+"weights" whatever the form, for with more dual coefficients than dimensions their linear systems are singular.
 """
 
 from __future__ import annotations
@@ -185,13 +186,10 @@ class FlowForm:
         hidden = self.left @ state @ (self._centred if self.dual else self._outputs[0].T)
         return np.asarray(initial + hidden @ self.problem.outputs.T)
 
-    def from_weight_coordinates(self, change: Array) -> Array:
-        """Return the change of this form's state that changes the scores as `change` (a, b) of "weights" does."""
+    def to_weights(self, state: Array) -> Array:
+        """Return the state (a, b) of the form "weights" with the same W; needs no inverse."""
         if not self.dual:
-            return change
-        # W is the same when basis_E^T-coordinates agree: inputs^T Lambda outputs = Z
-        signed = self._inputs[1] * (self._signs[:, None] if self.binary else 1.0)
-        lifted = np.linalg.pinv(signed.T) @ change
+            return state
         if self.binary:
-            return lifted
-        return lifted @ np.linalg.pinv(self._outputs[1])
+            return np.ascontiguousarray((self._signs[:, None] * self._inputs[1]).T @ state)
+        return np.ascontiguousarray(self._inputs[1].T @ state @ self._outputs[1])

@@ -31,7 +31,7 @@ def orthogonal_pair(norms=(1.0, 1.0), gap=(1.0, -1.0), p=(0.75, 0.25), targets=(
 @pytest.mark.parametrize("form", ["margins", "weights"])
 @pytest.mark.parametrize("start", [0.0, 0.4, -8.0, 30.0, -700.0, 700.0])
 def test_binary_orthogonal_margin_is_the_exact_one(form, start):
-    """e^m0 expm1(d) + d = c_x t with c_x = p |e|^2 |u1 - u2|^2 (errata, section 2); slip tried: c/2, p not squared."""
+    """e^m0 expm1(d) + d = c_x t with c_x = p |e|^2 |u1 - u2|^2 (errata, section 2)."""
     mpmath.mp.dps = 40
     norms, p = (0.5, 2.0), (0.75, 0.25)
     memory = orthogonal_pair(norms=norms, gap=(1.0, -2.0), p=p)
@@ -92,7 +92,7 @@ def exact_times(start, norms, clocks, rate):
     [(3, 1.0, None), (5, 4.0, None), (4, 1.0, (1.0, 0.5, 2.0, 1.5)), (3, 300.0, None)],
 )
 def test_many_classes_follow_the_exact_flow(form, classes, spread, norms):
-    """Orthogonal inputs and outputs, any start (errata, section 4); slips tried: p for p |e|^2, norm for norm^2."""
+    """Orthogonal inputs and outputs, any start (errata, section 4)."""
     mpmath.mp.dps = 30
     rng = np.random.default_rng(classes)
     norms = (1.0,) * classes if norms is None else norms
@@ -154,7 +154,7 @@ def test_small_times_keep_relative_precision():
 @pytest.mark.parametrize("tokens_classes_dim", [(4, 3, 3), (5, 2, 3), (3, 4, 6)])
 @pytest.mark.parametrize("form", ["particles", "weights"])
 def test_velocity_is_the_particle_system(tokens_classes_dim, form):
-    """Equation (12), flow form, for any embeddings: dS/dt = -G_E diag(p) (softmax S - Y) G_U. Slip tried: transposed W0."""
+    """Equation (12), flow form, for any embeddings: dS/dt = -G_E diag(p) (softmax S - Y) G_U."""
     tokens, classes, dim = tokens_classes_dim
     rng = np.random.default_rng(8)
     memory = AssociativeMemory(
