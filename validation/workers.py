@@ -66,9 +66,11 @@ def _picture_case(claim: Claim, verdict: Verdict) -> Case | None:
 
 
 def _trouble(error: Exception) -> str:
-    """Return the error in one line, with the place in the claim's module where it was raised."""
+    """Return the error in one line, with the innermost place in a module of claims, or else in this package."""
     frames = traceback.extract_tb(error.__traceback__)
-    inner = [frame for frame in frames if "claims" in PurePath(frame.filename).parts] or frames
+    home = PurePath(__file__).parent.parent
+    own = [frame for frame in frames if home in PurePath(frame.filename).parents]
+    inner = [frame for frame in frames if "claims" in PurePath(frame.filename).parts] or own or frames
     where = f" (line {inner[-1].lineno} of {PurePath(inner[-1].filename).name})" if inner else ""
     return f"{type(error).__name__}: {error}{where}"
 

@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 
 from traindyn.validation import Case, Claim, Evidence, Family, Outcome, Parameter, Source
+from traindyn.validation.registry import claims
 from traindyn.validation.report import picture, scale, tex, wording
+from traindyn.validation.report.entry import entry
 from traindyn.validation.report.formula import FormulaSheet
+from traindyn.validation.results import Result
 from traindyn.validation.verify import verify
 
 HOSTILE = '<script>alert("x")</script> & \'quotes\' <img src=x onerror=y>'
+FORMULA = re.compile(r"(?<!\\)\$.+?(?<!\\)\$|\\\$", re.DOTALL)
 
 
 def family():
@@ -159,6 +163,18 @@ def test_two_runs_give_the_same_page_but_for_times(page):
         return re.sub(r"[\d.]+ s\b|\d{4}-\d\d-\d\d \d\d:\d\d UTC", "", text)
 
     assert timeless(again) == timeless(page[1])
+
+
+def test_every_formula_of_every_registered_claim_can_be_set():
+    sheet = FormulaSheet()
+    loose = []
+    for each in claims():
+        entry(Result(each, trouble="not evaluated"), sheet)
+        texts = [each.title, each.statement, each.quantity, each.bound, each.reason, each.proof]
+        texts += [str(assumption) for assumption in each.assumptions]
+        loose += [(each.id, text) for text in texts if "\\" in FORMULA.sub("", text)]
+    assert sheet.failures == []
+    assert loose == []  # TeX outside dollars would be read as it stands
 
 
 def test_an_unknown_command_is_shown_as_source_and_noted():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ class Figure:
     quantity: Markup
     bound: Markup
     relation: str
+    numbers: tuple[Markup, Markup] | None
     axis_name: Markup
     caption: Markup
     fails: bool
@@ -86,7 +88,7 @@ KINDS = {
     "false": "false as printed",
     "sharpened": "not testable as printed, made precise",
     "open": "not testable as printed",
-    "new": "new or corrected statement",
+    "new": "not in the paper, holds",
     "unsettled": "not settled",
     "unexpected": "not as expected",
 }
@@ -152,11 +154,11 @@ def entry(result: Result, sheet: FormulaSheet) -> Entry:
         words=words,
         expected=wording.OUTCOMES[str(claim.expected)][1],
         unexpected=not result.as_expected and result.outcome != "interrupted",
-        statement=Markup(prose(claim.statement)),
+        statement=Markup(prose(wording.sentence(claim.statement))),
         relation=Markup(_relation(claim, sheet) if result.outcome != "interrupted" else ""),
         assumptions=tuple(Markup(prose(str(a))) for a in claim.assumptions),
-        reason=Markup(prose(claim.reason)),
-        proof=Markup(prose(claim.proof)),
+        reason=Markup(prose(wording.sentence(claim.reason))),
+        proof=Markup(prose(wording.sentence(claim.proof))),
         figure=_figure(claim, result.evidence, result.shown, sheet),
         slack=Markup(wording.number_html(verdict.slack if verdict is not None else None)),
         slack_value=verdict.slack if verdict is not None else None,
@@ -166,7 +168,7 @@ def entry(result: Result, sheet: FormulaSheet) -> Entry:
         certified=verdict.certified if verdict is not None else False,
         witness=None if witness is None else _witness(witness, sheet),
         rerun=f'import traindyn as td\nprint(td.check("{claim.id}", form="{claim.form}"))',
-        message=Markup(sheet.prose(message)),
+        message=Markup(sheet.prose(wording.sentence(message))),
         trouble=result.trouble,
     )
 
@@ -195,7 +197,7 @@ def _place(where: Mapping[str, Any], sheet: FormulaSheet) -> Markup:
 
 def _name(name: str, sheet: FormulaSheet) -> str:
     """Return the name of a parameter or an axis as a reader should see it."""
-    return sheet.prose(name if "$" in name else name.replace("_", " "))
+    return sheet.prose(name if "$" in name else re.sub(r"(?<= )([A-Za-z])$", r"$\1$", name.replace("_", " ")))
 
 
 def _value(value: Any) -> str:
@@ -207,7 +209,7 @@ def _value(value: Any) -> str:
 def _witness(witness: Any, sheet: FormulaSheet) -> dict[str, Any]:
     return {
         "parameters": [(Markup(_name(name, sheet)), Markup(_value(v))) for name, v in witness.parameters.items()],
-        "axis_name": Markup(sheet.prose(witness.axis_name)),
+        "axis_name": Markup(_name(witness.axis_name, sheet)),
         "axis_value": Markup(wording.number_html(witness.axis_value, 8)),
         "quantity": Markup(wording.number_html(witness.quantity, 12)),
         "bound": Markup(wording.number_html(witness.bound, 12)),
@@ -235,12 +237,19 @@ def _figure(claim: Claim, evidence: Evidence | None, shown: Mapping[str, Any], s
     slack = evidence.slack(claim.relation)
     fails = bool((slack < -evidence.error).any())
     description = f"{claim.quantity} {claim.relation} {claim.bound}, against {evidence.axis_name}".replace("$", "")
+    single = evidence.axis.size == 1  # one point is told, not drawn
     return Figure(
-        svg=Markup(picture.draw(evidence, claim.relation, description)),
+        svg=Markup("" if single else picture.draw(evidence, claim.relation, description)),
+        numbers=_both(evidence) if single else None,
         quantity=Markup(sheet.prose(claim.quantity)),
         bound=Markup(sheet.prose(claim.bound)),
         relation=claim.relation,
-        axis_name=Markup(sheet.prose(evidence.axis_name)),
+        axis_name=Markup(_name(evidence.axis_name, sheet)),
         caption=_place(shown, sheet),
         fails=fails,
     )
+
+
+def _both(evidence: Evidence) -> tuple[Markup, Markup]:
+    quantity, bound = float(evidence.quantity[0]), float(evidence.bound[0])
+    return Markup(wording.number_html(quantity, 8)), Markup(wording.number_html(bound, 8))

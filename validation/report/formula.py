@@ -19,6 +19,8 @@ _EM = 1000.0  # user units of the drawings: one em
 _FONT_SCALE = 100.0  # units of matplotlib's outlines: one em
 _DOLLARS = re.compile(r"(?<!\\)\$(.+?)(?<!\\)\$", re.DOTALL)
 _TRAILING = re.compile(r"^[.,;:!?)\]’”…]+")
+_MINUS = re.compile(r"(?<![\w.)−-])-(?=\d)")  # a sign before a number, not a hyphen or a difference
+_POWER = re.compile(r"(?<![\w.])((?:−?\d+\.)?\d+)e([+-]?\d+)(?![\w.])")
 _LONG = 11.0  # ems; a shorter formula is never broken
 
 
@@ -56,13 +58,13 @@ class FormulaSheet:
         """Return the text as HTML: everything escaped, each ``$...$`` set as a formula."""
         parts, end = [], 0
         for match in _DOLLARS.finditer(text):
-            parts.append(escape(_plain(text[end : match.start()])))
+            parts.append(_words(text[end : match.start()]))
             end = match.end()
             trailing = _TRAILING.match(text[end:])
             glued = trailing.group() if trailing else ""
             end += len(glued)
             parts.append(self.formula(match.group(1), glued=glued))
-        return "".join(parts) + escape(_plain(text[end:]))
+        return "".join(parts) + _words(text[end:])
 
     def formula(self, tex: str, glued: str = "", display: bool = False) -> str:
         """Return one formula (TeX without dollars) as HTML.
@@ -133,9 +135,12 @@ class FormulaSheet:
         return self._glyphs[glyph][0]
 
 
-def _plain(text: str) -> str:
-    r"""Return text outside formulas as a reader should see it: ``\$`` is a dollar."""
-    return text.replace(r"\$", "$")
+def _words(text: str) -> str:
+    r"""Return text outside formulas as HTML: ``\$`` is a dollar, signs typed in ASCII become the signs meant."""
+    for typed, meant in ((r"\$", "$"), ("<=", "≤"), (">=", "≥"), ("->", "→"), ("+-", "±")):
+        text = text.replace(typed, meant)
+    text = _POWER.sub(lambda m: f"{m[1]} × 10\0{int(m[2])}\1", _MINUS.sub("−", text))
+    return escape(text).replace("\0-", "<sup>−").replace("\0", "<sup>").replace("\1", "</sup>")
 
 
 def _path_data(vertices: Any, codes: Any) -> str:

@@ -94,9 +94,9 @@ def _sections(groups: list[Group]) -> list[dict[str, Any]]:
     sections: dict[str, dict[str, Any]] = {}
     for item in groups:
         paper, place = item.section.split(".")
-        section = sections.setdefault(
-            item.section, {"anchor": f"{paper}-{place}", "title": wording.place_title(place), "groups": []}
-        )
+        title = wording.place_title(place)
+        anchor = f"{paper}-{title.lower().replace(' ', '-').replace('.', '-')}"
+        section = sections.setdefault(anchor, {"anchor": anchor, "title": title, "groups": []})
         section["groups"].append(item)
     return list(sections.values())
 

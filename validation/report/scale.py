@@ -18,6 +18,7 @@ class Axis:
     """A map from values to [0, 1].
 
     `kind` "symlog" is ``asinh(value / unit)``: linear within `unit`, logarithmic outside, and signed.
+    `whole` keeps the ticks of a linear axis on whole numbers.
 
     >>> Axis("log", 1.0, 100.0).position(np.array([10.0])).tolist()
     [0.5]
@@ -27,6 +28,7 @@ class Axis:
     low: float
     high: float
     unit: float = 1.0
+    whole: bool = False
 
     def position(self, values: Array) -> Array:
         """Return the positions of the values, shape as given; values off the axis are not clipped."""
@@ -50,7 +52,7 @@ class Axis:
             return _log_ticks(self.low, self.high, most)
         if self.kind == "symlog":
             return _symlog_ticks(self.low, self.high, self.unit, most)
-        return _linear_ticks(self.low, self.high, most)
+        return _linear_ticks(self.low, self.high, most, self.whole)
 
 
 def spanning(values: Array, kind: Kind, margin: float = 0.06) -> Axis:
@@ -66,8 +68,11 @@ def spanning(values: Array, kind: Kind, margin: float = 0.06) -> Axis:
     if finite.size == 0:
         return Axis("linear", 0.0, 1.0)
     low, high = float(finite.min()), float(finite.max())
-    half = (high / 2 - low / 2) * margin * 2 or max(abs(high), 1.0) * 0.5
-    return Axis("linear", low - half, high + half)
+    size = max(abs(low), abs(high))
+    if high / 2 - low / 2 <= 1e-7 * size:  # equal to the eye: do not blow up rounding errors
+        return Axis("linear", low - 0.5 * (size or 1.0), high + 0.5 * (size or 1.0))
+    half = (high / 2 - low / 2) * margin * 2
+    return Axis("linear", low - half, high + half, whole=bool((finite == np.rint(finite)).all()))
 
 
 def signed(values: Array, unit: float) -> Axis:
@@ -86,13 +91,14 @@ def is_wide(values: Array, factor: float = 300.0) -> bool:
     return float(finite.max()) / float(finite.min()) > factor
 
 
-def _linear_ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
+def _linear_ticks(low: float, high: float, most: int, whole: bool = False) -> list[tuple[float, str]]:
     span = high - low
     if not (math.isfinite(span) and span > 0):
         return [(low, f"{low:.4g}")]
     raw = span / most
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
+    step = max(step, 1.0) if whole else step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     size = max(abs(low), abs(high))
     digits = max(0, -math.floor(math.log10(step) + 1e-9))

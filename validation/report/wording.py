@@ -19,15 +19,19 @@ OUTCOMES = {
 
 RELATIONS = {">=": r"\geq", "<=": r"\leq", "==": "=", ">": ">", "<": "<"}
 
-_PLACES = {"new": "New results", "appendix": "Appendix", "equation": "Equation", "section": "Section"}
+_PLACES = {"new": "New results"}
 
 
 def place_title(word: str) -> str:
     """Return the heading for the second word of a claim's id.
 
+    Equations share one heading.
+
     >>> [place_title(word) for word in ("theorem2", "section42", "appendix_b", "equation7", "new")]
-    ['Theorem 2', 'Section 4.2', 'Appendix B', 'Equation 7', 'New results']
+    ['Theorem 2', 'Section 4.2', 'Appendix B', 'Equations', 'New results']
     """
+    if word.startswith("equation"):
+        return "Equations"
     match = re.fullmatch(r"([a-z]+)_?(\d*|[a-z])", word)
     if match is None or word == "new":
         return _PLACES.get(word, word.replace("_", " ").capitalize())
@@ -37,13 +41,25 @@ def place_title(word: str) -> str:
     return f"{_PLACES.get(kind, kind.capitalize())} {number.upper()}".strip()
 
 
+def sentence(text: str) -> str:
+    """Return a text with a capital at its beginning and a stop at its end, unless it begins with a symbol.
+
+    >>> sentence("for every $t$, the loss decays"), sentence("q(1-q) is small."), sentence("")
+    ('For every $t$, the loss decays.', 'q(1-q) is small.', '')
+    """
+    text = text.strip()
+    if re.match(r"[a-z]{2,}(?![\w(^=])", text) or re.match(r"a ", text):
+        text = text[0].upper() + text[1:]
+    return text if not text or text[-1] in ".!?:…" else text + "."
+
+
 def place_order(word: str) -> tuple[int, str]:
     """Return the key that sorts places as the paper has them."""
     order = (
-        "equation", "theorem1", "section4", "theorem2", "theorem3", "section42", "theorem4", "proposition5",
-        "section51", "section", "appendix", "new",
+        "theorem1", "section4", "theorem2", "theorem3", "section42", "theorem4", "proposition5", "section51",
+        "section", "equation", "appendix", "new",
     )  # fmt: skip
-    if word in order:
+    if word in order[:8]:
         return order.index(word), word
     return next((order.index(kind) for kind in order if word.startswith(kind)), len(order)), _natural(word)
 
@@ -62,7 +78,7 @@ def number(value: float | None, digits: int = 3) -> str:
         return "–"
     if not math.isfinite(value):
         return "nan" if math.isnan(value) else ("∞" if value > 0 else "-∞")
-    text = f"{value:.{digits}g}"
+    text = f"{value or 0.0:.{digits}g}"  # -0.0 is shown as 0
     mantissa, exponent, power = text.partition("e")
     return f"{mantissa}e{int(power)}" if exponent else mantissa
 
