@@ -27,6 +27,7 @@ STIFF_UP_TO = flow_stationary.DENSE_UP_TO
 
 _SLICE_SECONDS = 0.05
 _FIRST_STEP = 0.01
+_LARGEST_STEP = 2.0
 _TEST_EVERY = 0.5  # in log time
 _RELATIVE_LOCAL = 0.02  # local tolerance of a step in units of rtol, from the measured global error
 _STATIONARY = 0.1  # in units of rtol
@@ -91,6 +92,7 @@ class FlowSystem:
         self.rtol, self.method = float(rtol), method
         self.message = ""
         self._tolerance = self.rtol * _RELATIVE_LOCAL
+        self._largest_step = _LARGEST_STEP
         self._log_scale = -math.log(self._chosen.rate) if self._chosen.rate > 0.0 else 0.0
         self._resumed_from = checkpoint
         self._restart()
@@ -105,6 +107,7 @@ class FlowSystem:
         self._near_state, self._near_reach = np.zeros(self._chosen.shape), np.zeros(self._chosen.start.shape)
         self._stiff = self.method in flow_stiff.METHODS
         self._arrived = False
+        self._unfinished: flow_stiff.Stretch | None = None
         saved = None if self._resumed_from is None else self._resumed_from[1]
         flags = np.array([self._stiff, False], dtype=np.float64) if saved is None else self._entry(saved, "flags", 2)
         self._stiff, self._arrived = bool(flags[0]), bool(flags[1])
@@ -211,15 +214,12 @@ class FlowSystem:
             self._state = self._near_state.copy()
             return True
         try:
-            self._go_stiff(target, stop)
-        except flow_stiff.Interrupted:
-            return False
+            return self._go_stiff(target, stop)
         except flow_stiff.StiffStalled as reason:
             raise TraindynError(
                 f"the implicit integrator gave up after time {self._time_of(float(self._near[kernel.POSITION])):.6g}: "
                 f'{reason}; pass a larger rtol, or method="explicit"'
             ) from None
-        return True
 
     def _turn_stiff(self) -> None:
         if self.coordinates.unknowns <= STIFF_UP_TO:
@@ -246,30 +246,45 @@ class FlowSystem:
         form = self.coordinates
         return int(
             kernel.walk(
-                target, attempts, self._tolerance, self._stiff_below, self._log_scale, self._near, self._near_state,
-                self._near_reach, self._far, self._far_state, self._far_reach, self._state, form.start,
-                form.problem.targets, form.problem.frequencies, form.left, form.right, form.left_adjoint,
-                form.right_adjoint, form.dual,
+                target, attempts, self._tolerance, self._stiff_below, self._largest_step, self._log_scale,
+                self._near, self._near_state, self._near_reach, self._far, self._far_state, self._far_reach,
+                self._state, form.start, form.problem.targets, form.problem.frequencies, form.left, form.right,
+                form.left_adjoint, form.right_adjoint, form.dual,
             )
         )  # fmt: skip
 
-    def _go_stiff(self, target: float, stop: Callable[[], bool]) -> None:
-        method = self.method if self.method in flow_stiff.METHODS else "radau"
+    def _go_stiff(self, target: float, stop: Callable[[], bool]) -> bool:
         near = self._near
-        while near[kernel.POSITION] + flow_stiff.SEGMENT <= target and not self._arrived:
-            begin = float(near[kernel.POSITION])
-            end = begin + flow_stiff.SEGMENT
-            self._near_state = flow_stiff.integrate(
-                self.coordinates, self._log_scale, self._near_state, begin, end, self._tolerance, method, stop
-            )
+        while near[kernel.POSITION] + flow_stiff.SEGMENT <= target:
+            end = float(near[kernel.POSITION]) + flow_stiff.SEGMENT
+            state = self._stretch(end, stop)
+            if state is None:
+                return False
+            self._near_state = state
             near[kernel.POSITION] = end
             self._test_arrival()
-        self._state = self._near_state.copy()
-        if not self._arrived and target > near[kernel.POSITION]:
-            begin = float(near[kernel.POSITION])
-            self._state = flow_stiff.integrate(
-                self.coordinates, self._log_scale, self._near_state, begin, target, self._tolerance, method, stop
+            if self._arrived:
+                break
+        if self._arrived or target <= near[kernel.POSITION]:
+            self._state = self._near_state.copy()
+            return True
+        state = self._stretch(target, stop)
+        if state is not None:
+            self._state = state
+        return state is not None
+
+    def _stretch(self, end: float, stop: Callable[[], bool]) -> Array | None:
+        """Integrate from the chain point to `end`; None when stopped, and then the next call goes on with it."""
+        begin = float(self._near[kernel.POSITION])
+        work = self._unfinished
+        if work is None or work.ends != (begin, end):
+            method = self.method if self.method in flow_stiff.METHODS else "radau"
+            work = flow_stiff.Stretch(
+                self.coordinates, self._log_scale, self._near_state, begin, end, self._tolerance, method
             )
+        state = work.run(stop)
+        self._unfinished = work if state is None else None
+        return state
 
     def _test_arrival(self) -> None:
         near = self._near
@@ -344,13 +359,15 @@ class FlowSystem:
             self._chosen.problem, self.form, start, self.rtol, self._resumed_from, method=self.method
         )
         companion._tolerance = max(self._tolerance * _TIGHTER, 2e-15)
+        companion._largest_step = 0.5 * _LARGEST_STEP  # where the tolerance does not limit the steps, this does
         return companion
 
     def error(self, interrupted: Callable[[], bool] | None = None) -> Array:
         """Return (N,): estimated error of the margins at `time`.
 
-        The distance to a second run with a hundredth of the tolerance (of the same checkpoint, where there is one),
-        plus what rounding does: 8 eps times the sum of absolute terms of a margin.
+        The distance to a second run with a hundredth of the tolerance (from the same checkpoint, where there is one),
+        half as much again for the error of that run, and what rounding does: 8 eps times the sum of absolute terms of
+        a margin.
 
         Cost: on the first call a run of about twice the cost from the start; later calls go on from there.
         """
@@ -359,4 +376,4 @@ class FlowSystem:
         truncation = np.abs(difference - self._companion.coordinates.differences(self._companion._state)).max(axis=1)
         terms = np.abs(self.coordinates.left) @ np.abs(self._state) @ np.abs(self.coordinates.right)
         scale = (terms + np.abs(self.coordinates.start)).max(axis=1)
-        return np.asarray(truncation + 8.0 * _EPSILON * scale)
+        return np.asarray(1.5 * truncation + 8.0 * _EPSILON * scale)

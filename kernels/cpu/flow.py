@@ -34,7 +34,6 @@ POSITION, STEP, STIFF, NEXT_TEST, LENGTH = 0, 1, 2, 3, 4
 # why `walk` returned
 REACHED, PAUSED, CANDIDATE, TURNED_STIFF, STUCK = 0, 1, 2, 3, 4
 
-_LARGEST_STEP = 2.0
 _STABILITY_LIMIT = 3.0  # h * rate at which a step counts as limited by stability (the region ends near 6)
 _STIFF_STEPS = 50.0
 _QUIET = 1e-3  # movement per unit of log time, relative to max(1, |D|), below which stationarity is tested
@@ -193,6 +192,7 @@ def walk(
     attempts: int,
     tolerance: float,
     stiff_below: float,
+    largest_step: float,
     log_scale: float,
     near: Vector,
     near_state: Matrix,
@@ -217,6 +217,7 @@ def walk(
         attempts: steps tried after which the call returns PAUSED, at a chain point.
         tolerance: local error of a step, relative to the larger of |D| and the reach.
         stiff_below: step size under which a step limited by stability counts towards TURNED_STIFF.
+        largest_step: in log time.
         log_scale: log of the time scale.
         near, near_state, near_reach: the last chain point not after `target`; updated. The reach (N, q) is the
             largest |D - start| so far: D itself passes through zero.
@@ -323,7 +324,7 @@ def walk(
         growth = min(max(growth, 0.2), 1.0 if refused else 5.0)
 
         far[POSITION] = near[POSITION] + step
-        far[STEP] = min(step * growth, _LARGEST_STEP)
+        far[STEP] = min(step * growth, largest_step)
         far[NEXT_TEST] = near[NEXT_TEST]
         for x in range(rows):
             for y in range(columns):

@@ -200,8 +200,8 @@ def test_nothing_overflows(time, scale):
         if time == 1e-300:
             assert np.abs(flow.scores() - scores).max() <= 1e-12 * max(scale, 1.0)
         if time >= 1e100:
-            # e^m ~ t: the margins of a separable problem are about log t
-            assert np.abs(flow.margins() / math.log(time) - 1.0).max() < 0.1
+            # e^m ~ t: the least margin of a separable problem is about log t (the others may have started above)
+            assert abs(flow.margins().min() / math.log(time) - 1.0) < 0.1
 
 
 def test_zero_embeddings_and_tiny_frequencies():
