@@ -87,6 +87,35 @@ class FastTokens(Assumption):
         return binary_case(self.least * factor[where], float(rng.uniform(0.1, 0.5)))
 
 
+@dataclass(frozen=True)
+class SlowTokens(Assumption):
+    """Every token has k/a = eta c_x / a at most a given number."""
+
+    most: float = 3.0
+
+    @property
+    def statement(self) -> str:  # type: ignore[override]
+        """Return the condition as a formula."""
+        return rf"$k/a \leq {self.most:.7g}$ for every token ($k=\eta c_x$ for two classes)"
+
+    def holds(self, case: Case) -> bool:
+        """Return whether max k/a <= most (within 1e-12)."""
+        return bool(self._fastest(case) <= self.most * (1 + 1e-12))
+
+    def explain(self, case: Case) -> str:
+        """Return the condition and the largest k/a."""
+        return f"{self}; the largest is {self._fastest(case):.12g}"
+
+    def _fastest(self, case: Case) -> float:
+        constants = tokens(case)
+        return float((constants.speed * case.rule.learning_rate).max() / constants.wrong)
+
+    def draw(self, rng: np.random.Generator, where: Where = "inside") -> Case:
+        """Return a case with equal tokens below, at or above the number."""
+        factor = {"inside": float(rng.uniform(0.1, 0.9)), "boundary": 1.0, "outside": 1 + float(rng.exponential(2.0))}
+        return binary_case(self.most * factor[where], 0.5)
+
+
 BINARY: tuple[Assumption, ...] = (TwoClasses(), OrthogonalInputs())
 ZERO_DESCENT: tuple[Assumption, ...] = (*BINARY, ConstantRateDescent(), ZeroStart())
 ANY_DESCENT: tuple[Assumption, ...] = (*BINARY, ConstantRateDescent())
@@ -131,8 +160,8 @@ def tied_case(n_classes: int, rate: float, initial: float = 0.0, steps: int = 30
     dim = max(classes, 2)
     inputs = np.eye(dim)[:2] * np.array([[1.0], [math.sqrt(squared_norm)]])
     problem = AssociativeMemory(inputs, np.eye(dim)[:classes], [0, classes - 1], [0.5, 0.5])
-    weights = sum(initial * np.outer(problem.outputs[f], e) / (e @ e) for f, e in zip([0, classes - 1], inputs, strict=True))
-    start = np.asarray(weights, dtype=float) if initial else None
+    own = problem.outputs[problem.targets]
+    start = initial * own.T @ (inputs / np.sum(inputs**2, axis=1, keepdims=True)) if initial else None
     return Case(problem=problem, rule=GradientDescent(float(rate / (0.5 * classes))), steps=int(steps), initial=start)
 
 
@@ -314,7 +343,8 @@ def exact_flow_margin(elapsed: Any, start: Any, wrong: Any = 1) -> Any:
     total = mpmath.exp(start) + wrong * start + elapsed
     margin = start + elapsed / (wrong + mpmath.exp(start))
     if total > 1:
-        margin = min(margin, mpmath.log(mpmath.exp(start) + elapsed) if start > -1 else mpmath.log(total + abs(start) * wrong))
+        top = mpmath.exp(start) + elapsed if start > -1 else total + abs(start) * wrong
+        margin = min(margin, mpmath.log(top))
         margin = max(margin, start)
     for _ in range(400):
         step = (mpmath.exp(margin) + wrong * margin - total) / (mpmath.exp(margin) + wrong)
