@@ -59,7 +59,7 @@ def test_loss_and_residual_keep_relative_precision(row, place):
 def test_loss_of_two_classes_is_softplus_of_the_margin():
     for margin in np.concatenate([np.linspace(-50, 50, 41), [-1e3, 300.0, 690.0]]):
         want = math.log1p(math.exp(-margin)) if margin > -30 else -margin + math.exp(margin)
-        assert kernels.loss([[margin, 0.0]], [0], [1.0]) == pytest.approx(want, rel=1e-15 * max(4, abs(margin)))
+        assert kernels.loss([[margin, 0.0]], [0], [1.0]) == pytest.approx(want, rel=1e-15 * max(4, abs(margin)), abs=0)
 
 
 def test_accuracy_is_one_exactly_when_all_margins_are_positive():
@@ -84,8 +84,8 @@ def test_curvature_of_a_saturated_token_keeps_relative_precision(margin):
     memory = ([[1.0, 0.0]], np.eye(2), [0], [1.0])
     want = 2.0 * math.exp(-abs(margin)) / (1.0 + math.exp(-abs(margin))) ** 2
     tolerance = 4e-16 * abs(margin)
-    assert kernels.sharpness(weights, *memory) == pytest.approx(want, rel=tolerance)
-    assert kernels.hessian(weights, *memory)[0, 0] == pytest.approx(want / 2, rel=tolerance)
+    assert kernels.sharpness(weights, *memory) == pytest.approx(want, rel=tolerance, abs=0)
+    assert kernels.hessian(weights, *memory)[0, 0] == pytest.approx(want / 2, rel=tolerance, abs=0)
     product = kernels.hessian_vector_product(weights, [[1.0, 0.0], [0.0, 0.0]], *memory)
     np.testing.assert_allclose(product, [[want / 2, 0], [-want / 2, 0]], rtol=tolerance)
 
@@ -99,7 +99,7 @@ def test_lanczos_finds_tiny_curvature(margin):
     pair = kernels.largest_eigenvalue(weights, [np.eye(9)[0]], outputs, [0], [1.0])
     want = 2.0 * math.exp(-margin)
     assert pair.products > 0
-    assert pair.value == pytest.approx(want, rel=4e-16 * margin)
+    assert pair.value == pytest.approx(want, rel=4e-16 * margin, abs=0)
     assert pair.residual <= 1e-8 * want
 
 
