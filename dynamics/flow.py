@@ -352,15 +352,19 @@ class FlowSystem:
 
     # --- how far off it is ------------------------------------------------------------------------------------------
 
-    @cached_property
-    def _companion(self) -> FlowSystem:
+    def companion(self) -> FlowSystem:
+        """Return a run of the same flow with a hundredth of the tolerance and half the largest step, at its start."""
         start = self._chosen.initial
         companion = FlowSystem(
             self._chosen.problem, self.form, start, self.rtol, self._resumed_from, method=self.method
         )
         companion._tolerance = max(self._tolerance * _TIGHTER, 2e-15)
-        companion._largest_step = 0.5 * _LARGEST_STEP  # where the tolerance does not limit the steps, this does
+        companion._largest_step = 0.5 * self._largest_step  # where the tolerance does not limit the steps, this does
         return companion
+
+    @cached_property
+    def _companion(self) -> FlowSystem:
+        return self.companion()
 
     def error(self, interrupted: Callable[[], bool] | None = None) -> Array:
         """Return (N,): estimated error of the margins at `time`.
