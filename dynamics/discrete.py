@@ -73,7 +73,8 @@ def run_steps(
     arrays = {f"buffer.{name}": array for name, array in system.buffers().items()}
     if initial is not None:
         arrays["initial"] = np.array(initial, dtype=np.float64)
-    final = system.weights()
+    with np.errstate(over="ignore", invalid="ignore"):  # of a run that is no longer finite
+        final = system.weights()
     return Trajectory(columns, steps, times, final, status, message, Restart(facts, arrays), problem, rule)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,7 +66,8 @@ class Clock:
             total = self._total + rate
             # Neumaier's compensation
             large, small = (self._total, rate) if abs(self._total) >= rate else (rate, self._total)
-            self._carry += (large - total) + small
+            if total != math.inf:
+                self._carry += (large - total) + small
             self._total = total
             sums.append(self._total + self._carry)
         times = np.array(sums)[wanted - self._step]

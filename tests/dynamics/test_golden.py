@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from traindyn.dynamics import AssociativeMemory, GradientDescent, simulate, when
 
 MEMORY = AssociativeMemory.two_tokens(correlation=0.95, frequencies=(0.75, 0.25))
