@@ -40,7 +40,7 @@ verify: $(VENV)/.report
 	$(BIN)/traindyn verify --html out/verify.html --json out/verify.json $(ARGS)
 
 test: $(VENV)/.test
-	$(BIN)/pytest -q -n $(WORKERS) --maxprocesses 8 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal $(ARGS)
 
 docs: $(VENV)/.test
 	$(BIN)/pytest -q tests/layout/test_docs.py tests/layout/test_doctests.py $(ARGS)

@@ -28,4 +28,4 @@ for name in tests docs pyproject.toml setup.cfg README.md CONTRIBUTING.md CHANGE
 done
 cd "$place/outside"
 "$bin/python" -P -c 'import sys, traindyn; print("testing", traindyn.__file__); sys.exit("site-packages" not in traindyn.__file__)'
-"$bin/pytest" -q -n auto --maxprocesses 8 --dist loadgroup "$@"
+"$bin/pytest" -q -n auto --maxprocesses 8 --dist worksteal "$@"

@@ -53,7 +53,7 @@ def _short(value: Any) -> str:
 class Parameter:
     """A closed interval of values and the scale on which it is searched.
 
-    >>> Parameter("learning_rate", 1e-2, 1e2, "log").value(0.5)
+    >>> round(Parameter("learning_rate", 1e-2, 1e2, "log").value(0.5), 12)
     1.0
     >>> Parameter("n_tokens", 2, 9, "integer").value(1.0)
     9

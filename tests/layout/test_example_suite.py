@@ -39,21 +39,18 @@ def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.xdist_group("example")
 def test_its_tests_pass(project: Path) -> None:
     done = run(project, "pytest", "-q", "-p", "no:cacheprovider", "-W", "error")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "8 passed" in done.stdout
 
 
-@pytest.mark.xdist_group("example")
 def test_its_claims_are_known_to_the_command_line(project: Path) -> None:
     done = run(project, "traindyn", "verify", "silver.*", "--quiet")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "every outcome is the expected one" in done.stdout
 
 
-@pytest.mark.xdist_group("example")
 def test_a_violated_bound_reads_like_a_finding(project: Path) -> None:
     test = project / "tests" / "test_mistake.py"
     test.write_text(

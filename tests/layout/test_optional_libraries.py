@@ -7,18 +7,23 @@ import pytest
 BLOCK = """
 import sys
 
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {blocked!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
 
-sys.meta_path.insert(0, Absent())
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.split(".")[0] in {blocked!r} else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 import traindyn as td
 memory = td.AssociativeMemory.two_tokens(correlation=0.5, frequencies=(0.75, 0.25))
 """
 ALL = ("matplotlib", "jinja2", "hypothesis", "pytest", "xarray", "zarr", "pandas")
 NEEDS = [
-    ("matplotlib", "report", "td.figure(td.figures()[0], out='.')"),
+    ("matplotlib", "report", "td.figure('traindyn.overview', out='.')"),
     ("jinja2", "report", "td.verify(('cabannes2024.theorem2.*',), html='verify.html', progress=False)"),
     ("matplotlib", "report", "td.verify(('cabannes2024.theorem2.*',), html='verify.html', progress=False)"),
     ("hypothesis", "check", "import traindyn.validation.strategies"),
