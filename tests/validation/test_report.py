@@ -8,7 +8,7 @@ import pytest
 
 from traindyn.validation import Case, Claim, Evidence, Family, Outcome, Parameter, Source
 from traindyn.validation.registry import claims
-from traindyn.validation.report import picture, scale, tex, wording
+from traindyn.validation.report import picture, scale, tex, typed, wording
 from traindyn.validation.report.entry import entry
 from traindyn.validation.report.formula import FormulaSheet
 from traindyn.validation.results import Result
@@ -258,3 +258,29 @@ def test_numbers_as_a_reader_sees_them():
         "Section 5.1",
         "Proposition 5",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "formulas"),
+    [
+        ("at eta = 0.1, c = 2 it fails", [r"\eta  = 0.1", "c = 2"]),
+        ("log(1+e^-m) <= log 2 + max(-m, 0) holds", [r"\log (1+e^{-m}) \leq  \log  2 + \max (-m, 0)"]),
+        ("true (see e^{m_i} + m_i), always", ["e^{m_{i}} + m_{i}"]),
+        ("the range span{u_i-u_j} of W", [r"\mathrm{span}\{u_{i}-u_{j}\}", "W"]),
+        ("along (u_2-u_1) (x) e_2", [r"(u_{2}-u_{1}) \otimes  e_{2}"]),
+        ("above k* in Appendix C, row T4.6 (17), a 0-1 loss of 1/2", ["k^{*}"]),
+        ("A step of a two-sided bound, e.g. I and he, as is", []),
+        ("sqrt(p_1p_2) and 1e-4", [r"\sqrt{p_{1}p_{2}}", "10^{-4}"]),
+        ("the value 7.8e4 stays below 22180", [r"7.8\times 10^{4}"]),
+    ],
+)
+def test_formulas_typed_as_text_are_found(text, formulas):
+    pieces = typed.split(text)
+    assert "".join(source for _, _, source in pieces) == text
+    assert [found for is_formula, found, _ in pieces if is_formula] == formulas
+
+
+def test_a_typed_formula_that_cannot_be_set_stays_text():
+    sheet = FormulaSheet()
+    assert sheet._formula_or_none(r"\nosuchthing") is None
+    assert sheet.failures == []

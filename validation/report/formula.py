@@ -14,6 +14,7 @@ from html import escape
 from typing import Any
 
 from . import tex as typesetting
+from . import typed
 
 _EM = 1000.0  # user units of the drawings: one em
 _FONT_SCALE = 100.0  # units of matplotlib's outlines: one em
@@ -58,13 +59,29 @@ class FormulaSheet:
         """Return the text as HTML: everything escaped, each ``$...$`` set as a formula."""
         parts, end = [], 0
         for match in _DOLLARS.finditer(text):
-            parts.append(_words(text[end : match.start()]))
+            parts.append(self._between(text[end : match.start()]))
             end = match.end()
             trailing = _TRAILING.match(text[end:])
             glued = trailing.group() if trailing else ""
             end += len(glued)
             parts.append(self.formula(match.group(1), glued=glued))
-        return "".join(parts) + _words(text[end:])
+        return "".join(parts) + self._between(text[end:])
+
+    def _between(self, text: str) -> str:
+        """Return text outside dollars; formulas typed as plain text are set where that is possible."""
+        parts = []
+        for is_formula, piece, source in typed.split(text):
+            drawn = self._formula_or_none(piece) if is_formula else None
+            parts.append(_words(source) if drawn is None else drawn)
+        return "".join(parts)
+
+    def _formula_or_none(self, tex: str) -> str | None:
+        known = len(self.failures)
+        drawn = self.formula(tex)
+        if len(self.failures) == known:
+            return drawn
+        self.failures.pop()
+        return None
 
     def formula(self, tex: str, glued: str = "", display: bool = False) -> str:
         """Return one formula (TeX without dollars) as HTML.
@@ -137,8 +154,8 @@ class FormulaSheet:
 
 def _words(text: str) -> str:
     r"""Return text outside formulas as HTML: ``\$`` is a dollar, signs typed in ASCII become the signs meant."""
-    for typed, meant in ((r"\$", "$"), ("<=", "≤"), (">=", "≥"), ("->", "→"), ("+-", "±")):
-        text = text.replace(typed, meant)
+    for ascii_sign, meant in ((r"\$", "$"), ("<=", "≤"), (">=", "≥"), ("->", "→"), ("+-", "±")):
+        text = text.replace(ascii_sign, meant)
     text = _POWER.sub(lambda m: f"{m[1]} × 10\0{int(m[2])}\1", _MINUS.sub("−", text))
     return escape(text).replace("\0-", "<sup>−").replace("\0", "<sup>").replace("\1", "</sup>")
 
