@@ -8,6 +8,7 @@ import mpmath
 import numpy as np
 from mpmath import mpf
 
+from .... import analytics
 from ....dynamics import AssociativeMemory, GradientDescent, GradientFlow
 from ...case import Array, Case, Parameter
 
@@ -121,20 +122,23 @@ def exact_flow(start: list[Any], elapsed: Any, norms: list[Any] | None = None) -
         if norms is None:
             coefficients = [mpf(1)]
             for a in odds:
-                coefficients = [
-                    x + y for x, y in zip([*coefficients, mpf(0)], [mpf(0), *[c * s * a for c in coefficients]], strict=True)
-                ]
+                shifted = [mpf(0), *[c * s * a for c in coefficients]]
+                coefficients = [x + y for x, y in zip([*coefficients, mpf(0)], shifted, strict=True)]
             rise = s * mpmath.fsum(c / (k + 1) for k, c in enumerate(coefficients)) * mpmath.exp(start[0])
         else:
-            rise = mpmath.quad(lambda x: mpmath.exp(scores(x)[0]), mpmath.linspace(0, s, 9))
+            ends = [mpf(0), *[s / mpf(4) ** k for k in range(7, -1, -1)]]
+            rise = mpmath.quad(lambda x: mpmath.exp(scores(x)[0]), ends, maxdegree=5, method="gauss-legendre")
         return rise + falls
 
     low, high = mpf(-60), mpf(60) + abs(mpmath.log(elapsed))
-    for _ in range(24):
+    if norms is not None:  # its clock is expensive: start Newton close by; where it starts does not matter
+        guess = analytics.multiclass_flow(float(elapsed), [float(w) for w in start], [float(k) for k in n])
+        low = high = mpmath.log((mpmath.exp(-mpf(guess[1])) - mpmath.exp(-start[1])) / n[1])
+    while high - low > mpf(10) ** -5:
         middle = (low + high) / 2
         low, high = (low, middle) if clock(mpmath.exp(middle)) > elapsed else (middle, high)
     at = (low + high) / 2
-    for _ in range(7):
+    for _ in range(4):
         s = mpmath.exp(at)
         value = clock(s)
         slope = s * mpmath.fsum(mpmath.exp(w) for w in scores(s)) / value
