@@ -72,7 +72,12 @@ def claims(pattern: str = "*", form: str | None = None) -> tuple[Claim, ...]:
 
 
 def find(claim_id: str, form: str | None = None) -> Claim:
-    """Return the claim with this id and form; the form may be left out where there is only one."""
+    """Return the claim with this id and form; the form may be left out where there is only one.
+
+    >>> from traindyn.validation import find
+    >>> find("cabannes2024.theorem2.descent_margin", "corrected").form
+    'corrected'
+    """
     forms = [claim for (name, _), claim in _all().items() if name == claim_id]
     if not forms:
         raise unknown_name("claim", claim_id, {name for name, _ in _all()})

@@ -66,6 +66,12 @@ def figure(
     InputError : unknown name, with the nearest ones.
     FileError : the folder cannot be made or written; before any work.
     MissingLibraryError : matplotlib (extra ``report``) is not installed; before any work.
+
+    Examples
+    --------
+    >>> import traindyn as td
+    >>> td.figure("traindyn.overview", out="pictures").picture.name
+    'traindyn.overview.png'
     """
     if name not in _all():
         raise unknown_name("figure", name, _all())
