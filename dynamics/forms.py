@@ -12,32 +12,48 @@ if TYPE_CHECKING:
 
 FORMS = ("margins", "particles", "weights")
 
-# seconds, measured on one core: a multiply-add of a small and of a large product, and a score's softmax
-_SMALL_PRODUCT = 4e-10
-_LARGE_PRODUCT = 2.5e-11
-_SMALL = 1000
-_CALL = 1e-7
-_SOFTMAX = 6e-9
-_MARGIN = 9e-9
+# seconds on one core, fitted to measured steps of 2 to 1000 tokens (sizes in tests and benchmarks)
+_STEP = 1e-7
+_MARGIN = 1e-8  # a token of the margin form
+_COUPLING = 7e-11  # a pair of tokens of the margin form
+_ROW = 4e-8  # a token with its scores
+_SOFTMAX = 9e-9  # a score
+_SMALL_PRODUCT = 4e-10  # a multiply-add of a plain loop
+_LARGE_PRODUCT = 3.5e-11  # a multiply-add in BLAS
+_CALL = 2.5e-7  # a call of BLAS
+_SMALL = 1000  # multiply-adds from which on BLAS is called
 
 
 def seconds_per_step(form: str, n_tokens: int, n_classes: int, dim: int) -> float:
-    """Return the modelled cost of a step of descent in a form, in seconds on one core."""
+    """Return the modelled cost of a step of descent in a form, in seconds on one core.
+
+    >>> seconds_per_step("margins", 2, 2, 2) < seconds_per_step("weights", 2, 2, 2)
+    True
+    """
     if form == "margins":
-        return _MARGIN * n_tokens + _SMALL_PRODUCT * n_tokens**2
-    softmax = _SOFTMAX * n_tokens * n_classes
+        return _STEP + _MARGIN * n_tokens + _COUPLING * n_tokens**2
+    softmax = _ROW * n_tokens + _SOFTMAX * n_tokens * n_classes
     if form == "particles":
         products = [n_tokens * n_tokens * n_classes, n_tokens * n_classes * n_classes]
     else:
         narrow = min(n_tokens, n_classes)
         products = 2 * [narrow * dim * dim, n_tokens * n_classes * dim]
-    return softmax + sum(map(_product, products))
+    return _STEP + softmax + sum(map(_product, products))
 
 
 def _product(multiply_adds: int) -> float:
     if multiply_adds <= _SMALL:
         return _SMALL_PRODUCT * multiply_adds
     return _CALL + _LARGE_PRODUCT * multiply_adds
+
+
+def state_bytes(form: str, n_tokens: int, n_classes: int, dim: int) -> float:
+    """Return the memory that a form needs beside the problem: Gram matrices, state and work arrays."""
+    if form == "margins":
+        return 8.0 * (2 * n_tokens**2 + 10 * n_tokens)
+    if form == "particles":
+        return 8.0 * (n_tokens**2 + n_classes**2 + 8 * n_tokens * n_classes)
+    return 8.0 * (4 * dim**2 + 5 * n_tokens * n_classes + 2 * dim * (n_tokens + n_classes))
 
 
 def choose_form(problem: AssociativeMemory, rule: Any, form: str | None) -> str:

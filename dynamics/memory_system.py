@@ -16,8 +16,9 @@ from ..kernels.cpu.descent_record import STOPPED as STOP_CODE
 from .adaptive import Adam, AdamW
 from .descent import GradientDescent
 from .draws import Draws, Span, draws_of
-from .forms import choose_form, seconds_per_step
+from .forms import choose_form, seconds_per_step, state_bytes
 from .numbers import finite_array
+from .observing import check_memory
 from .stochastic import GradientNoise, StochasticGradientDescent, StochasticGradientFlow
 from .system import REACHED_END, STOPPED, Event
 
@@ -43,6 +44,7 @@ def memory_system(
     if type(rule) not in (*_DUAL_RULES, *_ADAPTIVE_RULES):
         return None
     chosen = choose_form(problem, rule, form)
+    check_memory(0, {}, state_bytes(chosen, problem.n_tokens, problem.n_classes, problem.dim))
     start = initial_weights(problem, initial)
     kind = {"margins": MarginSystem, "particles": ParticleSystem, "weights": WeightSystem}[chosen]
     if isinstance(rule, Adam):

@@ -103,6 +103,12 @@ def check_memory(rows: float, numbers: Mapping[str, int], state_bytes: float) ->
         return
     largest = max(each, key=lambda name: each[name], default="")
     share = f", {each[largest] / 2**30:.3g} GiB of it for {largest!r}" if largest else ""
+    if state_bytes > 0.5 * needed:
+        raise SizeError(
+            f"the state would need {needed / 2**30:.3g} GiB, more than half of the {free / 2**30:.3g} GiB that are "
+            'free; pass form="weights", whose state grows with the dimension and not with the square of the tokens, '
+            "and less in save= and observe="
+        )
     raise SizeError(
         f"the run would need {needed / 2**30:.3g} GiB{share}, more than half of the {free / 2**30:.3g} GiB that are "
         f"free; save fewer of its {rows:.0f} points (save=logarithmic(200), save=every(k)) or observe less (observe=)"
