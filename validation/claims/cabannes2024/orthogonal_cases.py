@@ -20,7 +20,7 @@ from ....dynamics import AssociativeMemory, GradientDescent, GradientFlow, at, s
 from ...assumption import Assumption, Where
 from ...assumptions import ConstantRateDescent, OrthogonalInputs, TwoClasses, ZeroStart, off_diagonal
 from ...case import Case, Evidence, Exact, Family, Parameter
-from ...claim import Claim, Relation, Source
+from ...claim import Claim, Source
 from ...precision import evaluate_twice
 from ...verdict import Outcome
 from .two_token_cases import PAPER, UNIT, Array, Flow, flow, saved_steps
@@ -385,12 +385,13 @@ def exact_loss(case: Case, step: int) -> Any:
 
 def orthogonal_claim(
     name: str, form: str, source: tuple[str, str], title: str, statement: str,
-    relation: tuple[str, Relation, str], expected: Outcome, reason: str, **more: Any,
+    relation: tuple[str, str, str], expected: Outcome, reason: str, **more: Any,
 ) -> Claim:  # fmt: skip
     """Return a claim; `source` is (place, row of the errata), `relation` is (quantity, sign, bound)."""
     place, erratum = source
     return Claim(
         id=f"{PAPER}.{name}", form=form, title=title, statement=statement,  # type: ignore[arg-type]
-        source=Source(PAPER, place, erratum), quantity=relation[0], relation=relation[1], bound=relation[2],
+        source=Source(PAPER, place, erratum), quantity=relation[0], bound=relation[2],
+        relation=relation[1],  # type: ignore[arg-type]
         expected=expected, reason=reason, **more,
     )  # fmt: skip

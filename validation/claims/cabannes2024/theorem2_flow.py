@@ -10,18 +10,15 @@ import numpy as np
 from mpmath import mpf
 
 from .... import analytics
-from ...case import Case, Evidence, Exact
+from ...case import Case, Evidence, Exact, Parameter
 from ...precision import evaluate_twice
 from .orthogonal_cases import (
     ANY_FLOW,
     FLOW_CASES,
     HOLDS,
     START,
-    UNIT,
     VIOLATED,
     ZERO_FLOW,
-    Array,
-    Parameter,
     Run,
     exact_flow_margin,
     exact_token,
@@ -31,6 +28,7 @@ from .orthogonal_cases import (
     stacked,
     tokens,
 )  # fmt: skip
+from .two_token_cases import UNIT, Array
 
 CORNERS = ({"time": 10.0}, {"time": 1e10}, {"time": 1e4, "rare": 1e-3, "squared_norm": 0.1})
 ZERO_FAMILY = flow_family({"time": 1e3}, CORNERS)
@@ -86,7 +84,8 @@ def _closed_form(case: Case) -> Evidence:
     run, elapsed, _ = _times(case)
     start = tokens(case).start
     bound = analytics.flow_margin(elapsed, start)
-    return stacked(run, run.margins, bound, run.error + 8 * UNIT * np.maximum(np.abs(bound), np.abs(start)), flow_axis=True)
+    return stacked(run, run.margins, bound, run.error + 8 * UNIT * np.maximum(np.abs(bound), np.abs(start)),
+    flow_axis=True)
 
 
 def _lambert(value: Any) -> Any:
@@ -193,7 +192,7 @@ def _correction_claim(
 ) -> Any:  # fmt: skip
     return orthogonal_claim(
         f"theorem2.{name}", form, ("Theorem 2, equation (15)", erratum), title, statement,
-        (r"$h=\log y-m_t$", relation, bound), HOLDS, reason, proof=proof,  # type: ignore[arg-type]
+        (r"$h=\log y-m_t$", relation, bound), HOLDS, reason, proof=proof,
         assumptions=ANY_FLOW, family=ANY_FAMILY,
         evaluate=lambda case: _correction(case, which),
         exact=lambda case, index: _exact_correction(case, index, which), **FLOW_CASES,
@@ -205,7 +204,8 @@ CLAIMS = (
     orthogonal_claim(
         "section4.flow_from_zero", "printed", ("Section 4.1, display before Theorem 2", "T2.0"),
         "Flow: the margin's implicit equation", r"From $W_0=0$ the flow has $m_t+e^{m_t}=c_xt$.",
-        ("$m_t+e^{m_t}$", "==", "$c_xt$"), VIOLATED, "at t = 0 the left side is 1; a lost constant (the appendix has it)",
+        ("$m_t+e^{m_t}$", "==", "$c_xt$"), VIOLATED, "at t = 0 the left side is 1; a lost constant (the appendix has "
+        "it)",
         assumptions=ZERO_FLOW, family=ZERO_FAMILY,
         evaluate=lambda case: _conserved(case, 0.0), exact=lambda case, i: _exact_conserved(case, i, 0), **FLOW_CASES,
     ),
@@ -222,7 +222,8 @@ CLAIMS = (
         "Flow: the margin in closed form",
         r"$m_t=y-\mathcal{W}_0(e^{y})$, $y=c_xt+e^{m_0}+m_0$.",
         ("$m_t$", "==", r"$y-\mathcal{W}_0(e^y)$"), HOLDS,
-        "true; but in floating point it overflows from y = 710 on and loses all digits from y = 1e15 on: analytics.flow_margin "
+        "true; but in floating point it overflows from y = 710 on and loses all digits from y = 1e15 on: "
+        "analytics.flow_margin "
         "solves for the displacement instead",
         assumptions=ANY_FLOW, family=ANY_FAMILY, evaluate=_closed_form, exact=_exact_closed_form, **FLOW_CASES,
     ),
@@ -232,7 +233,8 @@ CLAIMS = (
     ),
     _correction_claim(
         "flow_correction_sign", "corrected", "T2.2", "Flow: the least correction",
-        r"$h(y)\geq\frac{1}{2}\log(y)/y$ for $y\geq 1$; equality in the limit $y\to 1$.", ">=", r"$\frac{1}{2}\log(y)/y$",
+        r"$h(y)\geq\frac{1}{2}\log(y)/y$ for $y\geq 1$; equality in the limit $y\to 1$.", ">=",
+        r"$\frac{1}{2}\log(y)/y$",
         "half", "sharp: the factor tends to 1/2 at y = 1",
         SUBSTITUTE + r" The factor $h\,y/\log y$ is $\frac{1}{2}$ at $y=1$, 1 at infinity and has one maximum.",
     ),
@@ -259,7 +261,8 @@ CLAIMS = (
         evaluate=lambda case: _factor(case, TINY), exact=lambda case, i: _exact_factor(case, i, TINY), **FLOW_CASES,
     ),
     orthogonal_claim(
-        "appendix_b.correction_domain", "corrected", ("Appendix B.1.1", "T2.3"), "Flow: where the factor of h is bounded",
+        "appendix_b.correction_domain", "corrected", ("Appendix B.1.1", "T2.3"), "Flow: where the factor of h is "
+        "bounded",
         r"As soon as $y\geq 1$, $\tilde{h}(y)\geq\frac{1}{2}$ (and $\tilde{h}(y)\leq 1.0237151$).",
         (r"$\tilde{h}(y)$", ">=", r"$\frac{1}{2}$"), HOLDS, "the domain on which the range holds",
         proof=SUBSTITUTE + r" $\tilde{h}$ starts at $\frac{1}{2}$ for $m=0$ and stays above it.",

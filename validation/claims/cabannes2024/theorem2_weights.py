@@ -10,16 +10,14 @@ from mpmath import mpf
 
 from .... import analytics, kernels
 from ....dynamics import AssociativeMemory, GradientDescent, simulate
+from ...assumptions import OrthogonalInputs
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...precision import Descent, evaluate_twice, matrix
 from .orthogonal_cases import (
     ANY_DESCENT,
     HOLDS,
     START,
-    UNIT,
     VIOLATED,
-    Array,
-    OrthogonalInputs,
     binary_family,
     descend,
     exact_margin,
@@ -29,6 +27,7 @@ from .orthogonal_cases import (
     saved_axis,
     stacked,
 )  # fmt: skip
+from .two_token_cases import UNIT, Array
 
 COUNT = 12  # steps or times at which whole weight matrices are compared
 
@@ -208,7 +207,8 @@ STEP_FAMILY = binary_family({"rate": 1.0, "initial": -2.0}, ({"rate": 1.0, "step
 CLAIMS = (
     orthogonal_claim(
         "theorem2.weights", "printed", ("Theorem 2, equation (14)", "T2.1"), "The weights from the margins",
-        r"$W_t=\sum_x m_t(x)\,\frac{u_1-u_2}{\|u_1-u_2\|^2}\otimes\frac{e_x}{\|e_x\|^2}+\Pi_\perp W_0$, for any classes $f(x)$.",
+        r"$W_t=\sum_x m_t(x)\,\frac{u_1-u_2}{\|u_1-u_2\|^2}\otimes\frac{e_x}{\|e_x\|^2}+\Pi_\perp W_0$, for any "
+        r"classes $f(x)$.",
         (r"$\|W_t-\mathrm{formula}\|$", "==", "$0$"), VIOLATED,
         "tokens of the second class come in with the wrong sign",
         assumptions=ANY_DESCENT, family=WEIGHTS_FAMILY, cases=(30, 400), directed=(10, 60),
@@ -216,7 +216,8 @@ CLAIMS = (
     ),
     orthogonal_claim(
         "theorem2.weights", "corrected", ("Theorem 2, equation (14)", "T2.1"), "The weights from the margins",
-        r"$W_t=\sum_x m_t(x)\,\frac{u_{f(x)}-u_{y}}{\|u_1-u_2\|^2}\otimes\frac{e_x}{\|e_x\|^2}+\Pi_\perp W_0$, $y$ the other class.",
+        r"$W_t=\sum_x m_t(x)\,\frac{u_{f(x)}-u_{y}}{\|u_1-u_2\|^2}\otimes\frac{e_x}{\|e_x\|^2}+\Pi_\perp W_0$, $y$ "
+        r"the other class.",
         (r"$\|W_t-\mathrm{formula}\|$", "==", "$0$"), HOLDS,
         "each token with the sign of its class; for the dynamics (6) the noise must lie in the span of the gradients",
         proof=r"$W_t-W_0$ lies in the span of $(u_1-u_2)\otimes e_x$ by (9); its coefficients follow from the margins.",
@@ -226,7 +227,8 @@ CLAIMS = (
     orthogonal_claim(
         "appendix_b.gradient_on_token", "printed", ("Appendix B, equation (27)", ""), "The gradient on one token",
         r"With orthogonal inputs $\nabla L(W)e_x=p(x)\|e_x\|^2\sum_z p_W(z|x)(u_z-u_{f(x)})$.",
-        (r"$(\nabla L(W)e_x)_i$", "==", r"$p(x)\|e_x\|^2\sum_z p_W(z|x)(u_z-u_{f(x)})_i$"), HOLDS, "true: the other tokens drop out",
+        (r"$(\nabla L(W)e_x)_i$", "==", r"$p(x)\|e_x\|^2\sum_z p_W(z|x)(u_z-u_{f(x)})_i$"), HOLDS, "true: the other "
+        "tokens drop out",
         assumptions=(OrthogonalInputs(),), cases=(60, 600), directed=(20, 100),
         family=Family(
             (Parameter("seed", 0, 10**6, "integer"), Parameter("n_tokens", 1, 5, "integer"),
