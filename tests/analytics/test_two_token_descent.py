@@ -17,7 +17,8 @@ def run(correlation, frequent, rate, steps, squared_distance=2.0):
     with np.errstate(over="ignore"):
         for _ in range(steps):
             pull, counter = frequent / (1 + np.exp(first)), (1 - frequent) / (1 + np.exp(second))
-            first, second = first + step * (pull - correlation * counter), second + step * (counter - correlation * pull)
+            first = first + step * (pull - correlation * counter)
+            second = second + step * (counter - correlation * pull)
             trace.append((first, second))
     array = np.array(trace)
     return 0.5 * (array[:, 0] - array[:, 1]), 0.5 * (array[:, 0] + array[:, 1])

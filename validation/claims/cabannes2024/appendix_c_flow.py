@@ -20,13 +20,14 @@ from .flow_evidence import (
     flow_claim,
     flow_evidence,
 )  # fmt: skip
-from .two_token_cases import FLOW_CORRECTED, Array, Run, exact_numbers, numbers
+from .two_token_cases import FLOW_CORRECTED, Array, Picked, Run, numbers
+from .two_token_precision import exact_numbers
 
 
 def _share(case: Case, printed: bool) -> Evidence:
     """T4.9: e^{gamma_2}/(c_t t) (printed) or e^{gamma_2}/(c_t t + 1) against the ends of the interval."""
 
-    def measure(run: Run, picked: Array) -> tuple[Array, Array, Array]:
+    def measure(run: Run, picked: Picked) -> tuple[Array, Array, Array]:
         mean = run.mean[picked]
         fade = np.exp(-mean)
         share = 1.0 / (1.0 + (mean - 1.0) * fade) if printed else 1.0 / (1.0 + mean * fade)
@@ -58,7 +59,7 @@ def _tilt_level(case: Case) -> Evidence:
     """T4.6 as printed: sinh(gamma_1 - gbar) <= C(gamma_2)."""
     _, pair, _ = numbers(case)
 
-    def measure(run: Run, picked: Array) -> tuple[Array, Array, Array]:
+    def measure(run: Run, picked: Picked) -> tuple[Array, Array, Array]:
         offset = run.tilt[picked] - analytics.limiting_tilt(pair)
         level = analytics.turning_level(run.mean[picked], pair)
         return np.sinh(offset), level, run.error[picked] * (np.cosh(offset) + level)
@@ -80,7 +81,7 @@ def _tilt_range(case: Case) -> Evidence:
     correlation, pair, _ = numbers(case)
     low, high = analytics.flow_tilt_bounds(correlation, pair)
 
-    def measure(run: Run, picked: Array) -> tuple[Array, Array, Array]:
+    def measure(run: Run, picked: Picked) -> tuple[Array, Array, Array]:
         tilt, error = run.tilt[picked], run.error[picked]
         flat = np.ones_like(tilt)
         return np.concatenate([tilt, low * flat]), np.concatenate([high * flat, tilt]), np.concatenate([error, error])
@@ -100,7 +101,7 @@ def _tilt_power(case: Case, factor: float, power: int) -> Evidence:
     """e^{gamma_1} <= factor (p_1/p_2)^power."""
     _, (frequent, rare), _ = numbers(case)
 
-    def measure(run: Run, picked: Array) -> tuple[Array, Array, Array]:
+    def measure(run: Run, picked: Picked) -> tuple[Array, Array, Array]:
         value = np.exp(run.tilt[picked])
         return value, np.full_like(value, factor * (frequent / rare) ** power), (run.error[picked] + 4e-16) * value
 
@@ -119,7 +120,7 @@ def _tilt_envelope(case: Case) -> Evidence:
     """T4.7 as printed: gamma_1 <= gbar + (p_1-p_2)/sqrt(p_1 p_2) 1.05/(c_1 t + 1)."""
     correlation, (frequent, rare), distance = numbers(case)
 
-    def measure(run: Run, picked: Array) -> tuple[Array, Array, Array]:
+    def measure(run: Run, picked: Picked) -> tuple[Array, Array, Array]:
         total = (1 - correlation) * distance * rare * run.axis[picked]
         bound = analytics.limiting_tilt((frequent, rare)) + (frequent - rare) / math.sqrt(frequent * rare) * 1.05 / (
             total + 1
@@ -141,14 +142,16 @@ def _exact_tilt_envelope(case: Case, index: int) -> Exact:
 
 CLAIMS = (
     flow_claim(
-        "appendix_c", "flow_mean_margin_lower", "printed", "T4.4", "Appendix C.1", "Flow: lower bound of the mean margin",
+        "appendix_c", "flow_mean_margin_lower", "printed", "T4.4", "Appendix C.1",
+        "Flow: lower bound of the mean margin",
         r"$\gamma_2\geq\log(c_1t+1)-h(c_1t+1)$, $c_1=(1-\alpha)cp_2$, $h$ of Appendix B.1",
         r"$\gamma_2(t)$", ">=", r"$\log(c_1t+1)-h(c_1t+1)$", HOLDS,
         "true, by lemma L1; the proof in print has two errors that cancel (a lost 1/2, a discarded term)",
         appendix_lower, exact_appendix_lower, assumptions=FLOW_CORRECTED,
     ),
     flow_claim(
-        "appendix_c", "flow_tilt_level", "printed", "T4.6", "Appendix C.1", "Flow: the tilt stays below its turning level",
+        "appendix_c", "flow_tilt_level", "printed", "T4.6", "Appendix C.1",
+        "Flow: the tilt stays below its turning level",
         r"$\sinh(\gamma_1-\bar\gamma)\leq C(\gamma_2)$ along the flow", r"$\sinh(\gamma_1-\bar\gamma)$", "<=",
         r"$C(\gamma_2)$", VIOLATED,
         "false at large t for every alpha above alpha*(p_1) < 0: the ratio tends to (1+alpha)/(2 alpha), 1.5 at 0.5",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import mpmath
@@ -18,17 +19,8 @@ from ...case import Case, Evidence, Exact
 from ...claim import Claim, Source
 from ...precision import Descent, evaluate_twice
 from ...verdict import Outcome
-from .two_token_cases import (
-    PAPER,
-    SETTING,
-    UNIT,
-    Array,
-    exact_numbers,
-    exact_start,
-    exact_velocity,
-    numbers,
-    state_family,
-)  # fmt: skip
+from .two_token_cases import PAPER, SETTING, UNIT, Array, Form, numbers, state_family
+from .two_token_precision import exact_numbers, exact_start, exact_velocity
 
 STEPPING = (*SETTING, ConstantRateDescent())
 SHOW = {
@@ -38,7 +30,7 @@ FAMILY = state_family(SHOW, corners=({**SHOW, "tilt": -3.0, "squared_distance": 
 COMPONENT = "component"
 
 
-# ---- what one step does -----------------------------------------------------------------------------------------
+# what one step does
 
 
 def _steps(case: Case) -> tuple[Array, Array, float]:
@@ -101,7 +93,7 @@ def _mode_claims(place: str, name: str, index: int | None, rate: bool) -> tuple[
     def exact(half: bool, case: Case, point: int) -> Exact:
         def both() -> tuple[Any, Any]:
             before, velocity = _exact_velocity(case)
-            which = (0, 1)[picked][point] if index is None else index
+            which = point if index is None else index
             scale = mpf(float(case.rule.learning_rate)) if rate else mpf(1)
             return scale * _modes(velocity)[which], scale * _printed_modes(before, case, mpmath.exp, half=half)[which]
 
@@ -134,14 +126,14 @@ def _mode_claims(place: str, name: str, index: int | None, rate: bool) -> tuple[
                 r"and $1\pm\alpha$ factors out" if half else "",
                 assumptions=STEPPING,
                 family=FAMILY,
-                evaluate=lambda case, half=half: evaluate(half, case),
-                exact=lambda case, point, half=half: exact(half, case, point),
+                evaluate=partial(evaluate, half),
+                exact=partial(exact, half),
             )
         )  # fmt: skip
     return forms[0], forms[1]
 
 
-# ---- (16), (17), (18), (21), (30), (31), (34) ---------------------------------------------------------------------
+# (16), (17), (18), (21), (30), (31), (34)
 
 
 def _gram(case: Case) -> Evidence:
@@ -182,7 +174,8 @@ def _figure_axes(case: Case, sign: float) -> Evidence:
     statistic = (problem.outputs[1] - problem.outputs[0]) @ start @ problem.inputs[0]
     size = float(np.abs(start).max() * np.abs(problem.outputs).sum()) + 1.0
     return Evidence(
-        np.zeros(1), np.asarray(run["margin"])[0, :1], np.array([sign * statistic]), 32 * UNIT * size, axis_name="step t"
+        np.zeros(1), np.asarray(run["margin"])[0, :1], np.array([sign * statistic]), 32 * UNIT * size,
+        axis_name="step t"
     )
 
 
@@ -255,7 +248,7 @@ def _exact_turning(case: Case, point: int) -> Exact:
     return evaluate_twice(both, "speed of the tilt")
 
 
-# ---- T4.17: the cone of the updates ---------------------------------------------------------------------------------
+# T4.17: the cone of the updates
 
 
 def _cone(case: Case, signs: tuple[float, float]) -> Evidence:
@@ -293,12 +286,13 @@ REPULSIVE = state_family(
 
 
 def _single(
-    place: str, name: str, form: str, title: str, statement: str, quantity: str, bound: str, expected: Outcome,
+    place: str, name: str, form: Form, title: str, statement: str, quantity: str, bound: str, expected: Outcome,
     reason: str, evaluate: Callable[[Case], Evidence], exact: Callable[[Case, int], Exact] | None = None,
     **more: Any,
 ) -> Claim:  # fmt: skip
     return Claim(
-        id=f"{PAPER}.{place}.{name}", form=form, title=title, statement=statement, quantity=quantity, bound=bound,  # type: ignore[arg-type]
+        id=f"{PAPER}.{place}.{name}", form=form, title=title, statement=statement, quantity=quantity, bound=bound,
+       
         source=Source(PAPER, more.pop("where"), more.pop("erratum", "")), relation=more.pop("relation", "=="),
         expected=expected, reason=reason, evaluate=evaluate, exact=exact, family=more.pop("family", FAMILY),
         assumptions=more.pop("assumptions", STEPPING), **more,

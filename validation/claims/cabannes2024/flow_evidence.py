@@ -10,7 +10,7 @@ from mpmath import mpf
 
 from .... import analytics
 from ...case import Case, Evidence, Exact
-from ...claim import Claim, Source
+from ...claim import Claim, Relation, Source
 from ...verdict import Outcome
 from .two_token_cases import (
     FLOW_CASES,
@@ -18,27 +18,27 @@ from .two_token_cases import (
     FLOW_PRINTED,
     PAPER,
     Array,
+    Form,
+    Picked,
     Run,
-    exact_line_root,
-    exact_numbers,
     flow,
     flow_family,
     numbers,
-    twice_flow,
 )  # fmt: skip
+from .two_token_precision import exact_line_root, exact_numbers, twice_flow
 
 SHOW = {"correlation": 0.5, "rare": 0.1, "squared_distance": 2.0, "time": 1e4}
 FAMILY = flow_family(SHOW)
 HOLDS, VIOLATED, NOT_TESTABLE = Outcome.HOLDS, Outcome.VIOLATED, Outcome.NOT_TESTABLE
 
 
-def started(case: Case) -> tuple[Run, Array]:
+def started(case: Case) -> tuple[Run, Picked]:
     """Return the run and the indices of its times > 0."""
     run = flow(case)
     return run, np.flatnonzero(run.axis > 0)
 
 
-def flow_evidence(case: Case, measure: Callable[[Run, Array], tuple[Array, Array, Array]]) -> Evidence:
+def flow_evidence(case: Case, measure: Callable[[Run, Picked], tuple[Array, Array, Array]]) -> Evidence:
     run, picked = started(case)
     quantity, bound, error = measure(run, picked)
     axis = np.resize(run.axis[picked], quantity.shape)
@@ -64,7 +64,7 @@ def appendix_lower(case: Case) -> Evidence:
     """gamma_2 >= log(c_1 t + 1) - h(c_1 t + 1), which is the root of e^g + g = 1 + c_1 t."""
     correlation, (_, rare), distance = numbers(case)
 
-    def measure(run: Run, picked: Array) -> tuple[Array, Array, Array]:
+    def measure(run: Run, picked: Picked) -> tuple[Array, Array, Array]:
         total = (1 - correlation) * distance * rare * run.axis[picked]
         return run.mean[picked], analytics.exponential_line_root(total, 1.0), run.error[picked]
 
@@ -80,8 +80,8 @@ def exact_appendix_lower(case: Case, index: int) -> Exact:
 
 
 def flow_claim(
-    place: str, name: str, form: str, erratum: str, where: str, title: str, statement: str, quantity: str,
-    relation: str, bound: str, expected: Outcome, reason: str,
+    place: str, name: str, form: Form, erratum: str, where: str, title: str, statement: str, quantity: str,
+    relation: Relation, bound: str, expected: Outcome, reason: str,
     evaluate: Callable[[Case], Evidence] | None = None, exact: Callable[[Case, int], Exact] | None = None,
     **more: Any,
 ) -> Claim:  # fmt: skip
@@ -91,7 +91,7 @@ def flow_claim(
         **FLOW_CASES, **more,
     }  # fmt: skip
     return Claim(
-        id=f"{PAPER}.{place}.{name}", form=form, title=title, statement=statement,  # type: ignore[arg-type]
-        source=Source(PAPER, where, erratum), quantity=quantity, relation=relation, bound=bound,  # type: ignore[arg-type]
+        id=f"{PAPER}.{place}.{name}", form=form, title=title, statement=statement,
+        source=Source(PAPER, where, erratum), quantity=quantity, relation=relation, bound=bound,
         expected=expected, reason=reason, evaluate=evaluate, exact=exact, **options,
     )  # fmt: skip

@@ -18,9 +18,18 @@ from ...claim import Claim, Source
 from ...precision import evaluate_twice
 from ...verdict import Outcome
 from .two_token_cases import (
-    ATTRACTING, DESCENT_CORRECTED, DESCENT_PRINTED, PAPER, UNIT, Interfering, descend, descent_family, exact_descent,
-    exact_numbers, numbers, saved_steps,
+    ATTRACTING,
+    DESCENT_CORRECTED,
+    DESCENT_PRINTED,
+    PAPER,
+    UNIT,
+    Interfering,
+    descend,
+    descent_family,
+    numbers,
+    saved_steps,
 )  # fmt: skip
+from .two_token_precision import exact_descent, exact_numbers
 
 SHOW = {"correlation": 0.9, "rare": 0.1, "learning_rate": 30.0, "squared_distance": 0.5, "steps": 1}
 LOG2 = math.log(2.0)
@@ -141,18 +150,21 @@ def _exact_early(case: Case, index: int, printed: bool) -> Exact:
 EARLY = descent_family(
     {"correlation": 0.9, "rare": 0.01, "learning_rate": 1.0, "squared_distance": 2.0, "steps": 40},
     ({"correlation": 0.9, "rare": 0.01, "learning_rate": 0.1, "squared_distance": 2.0, "steps": 40},),
-    Parameter("correlation", 0.0, 0.99), Parameter("rare", 1e-3, 0.1, "log"), Parameter("learning_rate", 1e-2, 10, "log"),
+    Parameter("correlation", 0.0, 0.99), Parameter("rare", 1e-3, 0.1, "log"),
+    Parameter("learning_rate", 1e-2, 10, "log"),
 )  # fmt: skip
 EARLY_ASSUMPTIONS = (TwoTokens(), FrequentFirst(), ATTRACTING, ConstantRateDescent(), ZeroStart())
 HOLDS, VIOLATED = Outcome.HOLDS, Outcome.VIOLATED
 
 CLAIMS = (
     Claim(
-        id=f"{PAPER}.proposition5.first_step", form="printed", title="Proposition 5, equation (20): loss after one step",
+        id=f"{PAPER}.proposition5.first_step", form="printed",
+        title="Proposition 5, equation (20): loss after one step",
         statement=r"if $\alpha p_1-p_2>0$ and $W_0=0$: $L(W_1)\geq\eta(\alpha p_1-p_2)p_2$",
         source=Source(PAPER, "Proposition 5, (20)", "P5.1"), quantity="$L(W_1)$", relation=">=",
         bound=r"$\eta(\alpha p_1-p_2)p_2$", expected=VIOLATED,
-        reason="needs c = |u_1-u_2|^2 >= 2: at c = 0.02, eta = 1000, alpha = p_1 = 0.9 the loss is 0.7104, the bound 71.0",
+        reason="needs c = |u_1-u_2|^2 >= 2: at c = 0.02, eta = 1000, alpha = p_1 = 0.9 the loss is 0.7104, the "
+        "bound 71.0",
         assumptions=(*DESCENT_PRINTED, Interfering()), family=FAMILY, evaluate=_printed, exact=_exact_printed,
     ),
     Claim(
@@ -165,7 +177,8 @@ CLAIMS = (
     ),
     Claim(
         id=f"{PAPER}.proposition5.criterion", form="printed", title="Proposition 5 as a criterion for spikes",
-        statement=r"spikes are governed by $\alpha p_1>p_2$: if $\alpha p_1\leq p_2$ the loss stays below $L(W_0)=\log 2$",
+        statement=r"spikes are governed by $\alpha p_1>p_2$: if $\alpha p_1\leq p_2$ the loss stays below "
+        r"$L(W_0)=\log 2$",
         source=Source(PAPER, "Proposition 5, Section 4.2", "P5.2"), quantity="$L(W_t)$", relation="<=",
         bound=r"$\log 2$", expected=VIOLATED,
         reason="a later step can spike: alpha = 0.8, p_1 = 0.55 (0.44 < 0.45), K = 50: L = .693, .213, 2.257, 11.60",
@@ -195,7 +208,8 @@ CLAIMS = (
     ),
     Claim(
         id=f"{PAPER}.section42.early_training", form="printed", title="Section 4.2: early training",
-        statement=r"early on $\Delta m_1=\frac{\eta p_1}{1+e^{m_1}}$, $\Delta m_2=-\frac{\eta\alpha p_1}{1+e^{m_1}}$, up to "
+        statement=r"early on $\Delta m_1=\frac{\eta p_1}{1+e^{m_1}}$, $\Delta m_2=-\frac{\eta\alpha "
+        r"p_1}{1+e^{m_1}}$, up to "
         r"the neglected terms, at most $\eta cp_2$",
         source=Source(PAPER, "Section 4.2, display after (20)", "smaller slips"),
         quantity=r"$|\Delta m_i-\mathrm{display}|$", relation="<=", bound=r"$\eta cp_2$", expected=VIOLATED,
@@ -204,7 +218,8 @@ CLAIMS = (
     ),
     Claim(
         id=f"{PAPER}.section42.early_training", form="corrected", title="Section 4.2: early training",
-        statement=r"$|\Delta m_1-\frac{\eta cp_1}{1+e^{m_1}}|$ and $|\Delta m_2+\frac{\eta c\alpha p_1}{1+e^{m_1}}|$ are at "
+        statement=r"$|\Delta m_1-\frac{\eta cp_1}{1+e^{m_1}}|$ and $|\Delta m_2+\frac{\eta c\alpha "
+        r"p_1}{1+e^{m_1}}|$ are at "
         r"most $\eta cp_2$",
         source=Source(PAPER, "Section 4.2, display after (20)", "smaller slips"),
         quantity=r"$|\Delta m_i-\mathrm{display}|$", relation="<=", bound=r"$\eta cp_2$", expected=HOLDS,

@@ -14,7 +14,7 @@ from .... import analytics
 from ....dynamics import simulate
 from ...assumptions import ConstantRateDescent, CorrelationBetween, TwoTokens, ZeroStart
 from ...case import Case, Evidence, Exact, Family, Parameter
-from ...claim import Claim, Source
+from ...claim import Claim, Relation, Source
 from ...verdict import Outcome
 from .two_token_cases import (
     DESCENT_CORRECTED,
@@ -22,25 +22,24 @@ from .two_token_cases import (
     PAPER,
     UNIT,
     Array,
+    Form,
+    Picked,
     Run,
     descend,
     descent_case,
     descent_family,
-    exact_line_root,
-    exact_numbers,
-    exact_velocity,
     numbers,
     saved_steps,
     state_family,
-    twice_descent,
 )  # fmt: skip
+from .two_token_precision import exact_line_root, exact_numbers, exact_velocity, twice_descent
 
 SHOW = {"correlation": 0.9, "rare": 0.1, "learning_rate": 100.0, "squared_distance": 2.0, "steps": 300}
 FAMILY = descent_family(SHOW)
 HOLDS, VIOLATED, NOT_TESTABLE = Outcome.HOLDS, Outcome.VIOLATED, Outcome.NOT_TESTABLE
 
 
-def _evidence(case: Case, measure: Callable[[Run, Array], tuple[Array, Array, Array]]) -> Evidence:
+def _evidence(case: Case, measure: Callable[[Run, Picked], tuple[Array, Array, Array]]) -> Evidence:
     """Evidence at the saved steps t >= 1."""
     run = descend(case)
     picked = np.flatnonzero(run.axis > 0)
@@ -67,13 +66,13 @@ def _exact_rate(case: Case) -> Any:
     return mpf(_rate(case))
 
 
-# ---- the mean margin ------------------------------------------------------------------------------------------------
+# the mean margin
 
 
 def _mean_margin(case: Case) -> Evidence:
     correlation, pair, distance = numbers(case)
 
-    def measure(run: Run, picked: Array) -> tuple[Array, Array, Array]:
+    def measure(run: Run, picked: Picked) -> tuple[Array, Array, Array]:
         bound = analytics.descent_mean_margin_lower(run.axis[picked], correlation, pair, _rate(case), distance)
         return run.mean[picked], bound, run.error[picked]
 
@@ -95,7 +94,7 @@ def _telescope(case: Case) -> Evidence:
     """(37): gamma_2 >= log(eta c_1 t/2 + 1)."""
     correlation, (_, rare), distance = numbers(case)
 
-    def measure(run: Run, picked: Array) -> tuple[Array, Array, Array]:
+    def measure(run: Run, picked: Picked) -> tuple[Array, Array, Array]:
         total = 0.5 * _rate(case) * (1 - correlation) * distance * rare * run.axis[picked]
         return run.mean[picked], np.log1p(total), run.error[picked]
 
@@ -110,13 +109,13 @@ def _exact_telescope(case: Case, index: int) -> Exact:
     return _point(case, index, compare)
 
 
-# ---- the tilt ---------------------------------------------------------------------------------------------------------
+# the tilt
 
 
 def _tilt_between(case: Case, low: float, high: float) -> Evidence:
     """low <= gamma_1 <= high, stacked for the relation <=."""
 
-    def measure(run: Run, picked: Array) -> tuple[Array, Array, Array]:
+    def measure(run: Run, picked: Picked) -> tuple[Array, Array, Array]:
         tilt, error = run.tilt[picked], run.error[picked]
         flat = np.ones_like(tilt)
         return np.concatenate([tilt, low * flat]), np.concatenate([high * flat, tilt]), np.concatenate([error, error])
@@ -163,7 +162,7 @@ def _tilt_radius(case: Case) -> Evidence:
     radius = analytics.descent_tilt_radius(correlation, pair, _rate(case), distance)
     limit = analytics.limiting_tilt(pair)
 
-    def measure(run: Run, picked: Array) -> tuple[Array, Array, Array]:
+    def measure(run: Run, picked: Picked) -> tuple[Array, Array, Array]:
         offset = np.abs(run.tilt[picked] - limit)
         return offset, np.full_like(offset, radius), run.error[picked]
 
@@ -179,7 +178,7 @@ def _exact_tilt_radius(case: Case, index: int) -> Exact:
     return _point(case, index, compare)
 
 
-# ---- (5.5): the rate of alignment -------------------------------------------------------------------------------------
+# (5.5): the rate of alignment
 
 LATE = 200000
 
@@ -209,7 +208,7 @@ def _aligning_case(correlation: float, rare: float, learning_rate: float, steps:
     return descent_case(correlation, rare, learning_rate, 2.0, steps)
 
 
-# ---- one step -----------------------------------------------------------------------------------------------------------
+# one step
 
 
 def _first_margins(case: Case) -> Evidence:
@@ -262,8 +261,8 @@ STATE_SHOW = {
 
 
 def _claim(
-    place: str, name: str, form: str, erratum: str, where: str, title: str, statement: str, quantity: str,
-    relation: str, bound: str, expected: Outcome, reason: str,
+    place: str, name: str, form: Form, erratum: str, where: str, title: str, statement: str, quantity: str,
+    relation: Relation, bound: str, expected: Outcome, reason: str,
     evaluate: Callable[[Case], Evidence] | None = None, exact: Callable[[Case, int], Exact] | None = None,
     **more: Any,
 ) -> Claim:  # fmt: skip
@@ -273,8 +272,8 @@ def _claim(
         **more,
     }
     return Claim(
-        id=f"{PAPER}.{place}.{name}", form=form, title=title, statement=statement,  # type: ignore[arg-type]
-        source=Source(PAPER, where, erratum), quantity=quantity, relation=relation, bound=bound,  # type: ignore[arg-type]
+        id=f"{PAPER}.{place}.{name}", form=form, title=title, statement=statement,
+        source=Source(PAPER, where, erratum), quantity=quantity, relation=relation, bound=bound,
         expected=expected, reason=reason, evaluate=evaluate, exact=exact, **options,
     )  # fmt: skip
 
@@ -283,7 +282,8 @@ RADIUS = r"$\frac{1}{2}\log\frac{p_1}{p_2}+\frac{\eta c}{2}(1+\alpha)p_1$"
 
 CLAIMS = (
     _claim(
-        "theorem4", "descent_mean_margin", "printed", "T4.11", "Theorem 4, descent", "Descent: growth of the mean margin",
+        "theorem4", "descent_mean_margin", "printed", "T4.11", "Theorem 4, descent",
+        "Descent: growth of the mean margin",
         r"$\gamma_2(t)\geq\log(\eta p_2c_0t+1)+O(\log t/t)$", r"$\gamma_2(t)$", ">=",
         r"$\log(\eta p_2c_0t+1)+O(\log t/t)$", NOT_TESTABLE,
         "true asymptotically; an O(.) without a constant. Without it the bound is off by up to log(1+1/e) = 0.313",
@@ -295,7 +295,8 @@ CLAIMS = (
         r"for every $\eta$ and $t$, $r=\sqrt{p_1/p_2}$, $c_0=(1-\alpha)c$",
         r"$\gamma_2(t)$", ">=", "the larger root", HOLDS, "errata (5.4); 40150 runs without a violation",
         _mean_margin, _exact_mean_margin,
-        proof="F(g) = e^g + Qg is convex, so a step raises it by at least F'(g) times the step; L1 and L2 bound the step",
+        proof="F(g) = e^g + Qg is convex, so a step raises it by at least F'(g) times the step; L1 and L2 bound "
+        "the step",
     ),
     _claim(
         "equation37", "telescope", "printed", "T4.12", "(37)", "Equation (37): descent, summed",
@@ -304,16 +305,19 @@ CLAIMS = (
         assumptions=DESCENT_CORRECTED,
     ),
     _claim(
-        "theorem4", "descent_tilt", "printed", "T4.13", "Theorem 4, descent", "Descent: distance of the tilt from its limit",
+        "theorem4", "descent_tilt", "printed", "T4.13", "Theorem 4, descent",
+        "Descent: distance of the tilt from its limit",
         r"$|\gamma_1-\bar\gamma|\leq\eta(1-\alpha)p_1+\frac{p_1}{2p_2}+O(1/t)$", r"$|\gamma_1-\bar\gamma|$", "<=",
         r"$\eta(1-\alpha)p_1+\frac{p_1}{2p_2}+O(1/t)$", NOT_TESTABLE,
-        "vacuous through the O(.): without it 74.9 stands against 13.5 (alpha = p_1 = 0.9, eta = 100, c = 2, t = 1), and "
+        "vacuous through the O(.): without it 74.9 stands against 13.5 (alpha = p_1 = 0.9, eta = 100, c = 2, t = "
+        "1), and "
         "the appendix's version without O(.) is false (claim appendix_c.descent_tilt)",
     ),
     _claim(
         "theorem4", "descent_tilt", "corrected", "T4.13", "Theorem 4, descent",
         "Descent: distance of the tilt from its limit",
-        r"$|\gamma_1-\bar\gamma|\leq\frac{1}{2}\log\frac{p_1}{p_2}+\frac{\eta c}{2}(1+\alpha)p_1$ for every $\eta$, $t$",
+        r"$|\gamma_1-\bar\gamma|\leq\frac{1}{2}\log\frac{p_1}{p_2}+\frac{\eta c}{2}(1+\alpha)p_1$ for every "
+        r"$\eta$, $t$",
         r"$|\gamma_1-\bar\gamma|$", "<=", RADIUS, HOLDS, "errata (5.4)", _tilt_radius, _exact_tilt_radius,
         proof="the compact form of -G_minus <= gamma_1 <= G_plus",
     ),
@@ -333,14 +337,16 @@ CLAIMS = (
         r"$\gamma_1$, $-G_-$", "<=", r"$G_+$, $\gamma_1$", HOLDS,
         "errata (5.4); nearly attained: max gamma_1/G_+ = 0.99992, -min gamma_1/G_- = 0.996",
         _tilt_interval, lambda case, index: _exact_tilt(case, index, _corrected_interval),
-        proof="the tilt grows only from below C(gamma_2) <= C(0), by at most k(p_1-p_2)/2 from a tilt >= 0 and k p_1 from "
+        proof="the tilt grows only from below C(gamma_2) <= C(0), by at most k(p_1-p_2)/2 from a tilt >= 0 and k "
+        "p_1 from "
         "below 0; it falls only from above its limit, by at most k p_2",
     ),
     _claim(
         "appendix_c", "descent_alignment", "printed", "T4.15", "Appendix C.1, descent", "Descent: the tilt converges",
         r"$\gamma_1(t)\to\bar\gamma$ for every $\eta$, as $O(1/t)$", r"$|\gamma_1-\bar\gamma|$", "<=", r"$O(1/t)$",
         NOT_TESTABLE,
-        "the limit is true, but the constant is e^{Theta(eta)}: at K = 100, alpha = -1/2, p_1 = 0.7 the offset is 9.576 "
+        "the limit is true, but the constant is e^{Theta(eta)}: at K = 100, alpha = -1/2, p_1 = 0.7 the offset is "
+        "9.576 "
         "at t = 1e5 and at 1e6; no constant is printed",
     ),
     _claim(
@@ -371,7 +377,8 @@ CLAIMS = (
     ),
     _claim(
         "section42", "one_step", "corrected", "T4.16", "Section 4.2", "When one step is enough",
-        r"from $W_0=0$ the least margin after one step is $\frac{\eta c}{2}\min(p_1-\alpha p_2,p_2-\alpha p_1)$: one step "
+        r"from $W_0=0$ the least margin after one step is $\frac{\eta c}{2}\min(p_1-\alpha p_2,p_2-\alpha p_1)$: "
+        r"one step "
         r"is enough iff $p_2>\alpha p_1$ (for $p_1\geq p_2$)",
         r"$\min_i m_i(1)$", "==", r"$\frac{\eta c}{2}\min(p_1-\alpha p_2,p_2-\alpha p_1)$", HOLDS,
         "equation (17) at W = 0", _first_margins,

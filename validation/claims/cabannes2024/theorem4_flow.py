@@ -25,10 +25,11 @@ from .flow_evidence import (
     flow_evidence,
     position,
 )  # fmt: skip
-from .two_token_cases import Array, Flow, Run, exact_line_root, exact_numbers, flow, flow_family, numbers, twice_flow
+from .two_token_cases import Array, Flow, Picked, Run, flow, flow_family, numbers
+from .two_token_precision import exact_line_root, exact_numbers, twice_flow
 
 
-def _ratio(case: Case, run: Run, picked: Array) -> tuple[Array, Array]:
+def _ratio(case: Case, run: Run, picked: Picked) -> tuple[Array, Array]:
     """Return c_t/c_0 and its error."""
     correlation, _, distance = numbers(case)
     time, mean = run.axis[picked], run.mean[picked]
@@ -41,11 +42,13 @@ def _exact_ratio(case: Case, mean: Any, time: float) -> Any:
     return (mpmath.expm1(mean) + mean) / ((1 - correlation) * distance * mpf(time))
 
 
-def _growth(case: Case, lower: Callable[[float, float], float], upper: Callable[[float, float], float] | None) -> Evidence:
+def _growth(
+    case: Case, lower: Callable[[float, float], float], upper: Callable[[float, float], float] | None
+) -> Evidence:
     """c_t/c_0 against a lower bound and, stacked behind it, an upper bound against c_t/c_0 (relation >=)."""
     _, (frequent, rare), _ = numbers(case)
 
-    def measure(run: Run, picked: Array) -> tuple[Array, Array, Array]:
+    def measure(run: Run, picked: Picked) -> tuple[Array, Array, Array]:
         ratio, error = _ratio(case, run, picked)
         low = np.full_like(ratio, lower(frequent, rare))
         if upper is None:
@@ -70,7 +73,7 @@ def _exact_growth(case: Case, index: int, lower: Callable[[Any, Any], Any], uppe
 def _upper_only(case: Case, upper: Callable[[float, float], float]) -> Evidence:
     _, (frequent, rare), _ = numbers(case)
 
-    def measure(run: Run, picked: Array) -> tuple[Array, Array, Array]:
+    def measure(run: Run, picked: Picked) -> tuple[Array, Array, Array]:
         ratio, error = _ratio(case, run, picked)
         return np.full_like(ratio, upper(frequent, rare)), ratio, error
 
@@ -88,7 +91,7 @@ def _exact_upper_only(case: Case, index: int, upper: Callable[[Any, Any], Any]) 
 def _mean_margin(case: Case) -> Evidence:
     correlation, pair, distance = numbers(case)
 
-    def measure(run: Run, picked: Array) -> tuple[Array, Array, Array]:
+    def measure(run: Run, picked: Picked) -> tuple[Array, Array, Array]:
         lower, upper = analytics.flow_mean_margin_bounds(run.axis[picked], correlation, pair, distance)
         mean, error = run.mean[picked], run.error[picked]
         return np.concatenate([mean, upper]), np.concatenate([lower, mean]), np.concatenate([error, error])
@@ -148,7 +151,7 @@ RATE_CORNERS = (
 )
 ENDS = (
     {"correlation": -1.0, "rare": 0.25, "squared_distance": 2.0, "time": 1e4},
-    {"correlation": 1.0, "rare": 0.25, "squared_distance": 2.0, "time": 40.0},
+    {"correlation": 1.0, "rare": 0.25, "squared_distance": 2.0, "time": 20.0},
 )
 NEAR_ENDS = tuple(
     {"correlation": sign * (1 - 10.0**-k), "rare": rare, "squared_distance": 2.0, "time": 1e4}
