@@ -233,7 +233,7 @@ class FlowSystem:
         force = flow_stationary.forces(form, difference)
         velocity = force if form.dual else form.left_adjoint @ force @ form.right_adjoint
         elapsed = near[kernel.STEP] * math.exp(self._log_scale + near[kernel.POSITION])
-        moved = np.abs(form.differences(velocity) - form.start) * elapsed
+        moved = np.abs(form.changes(velocity)) * elapsed
         if (moved <= 10.0 * self._tolerance * np.maximum(1.0, np.abs(difference))).all():
             self._arrived = True
             self.message = (

@@ -151,13 +151,17 @@ class FlowForm:
         )
         return float((self.problem.frequencies * norms).max()) * spread
 
-    def differences(self, state: Array) -> Array:
-        """Return D (N, q): the margin for two classes, else target minus each class (zero at the target)."""
+    def changes(self, state: Array) -> Array:
+        """Return D - start (N, q), linear in the state; small changes keep their relative precision."""
         moved: Array = self.left @ state @ self.right
         if self.binary:
-            return self.start + moved
+            return moved
         own: Array = np.take_along_axis(moved, self.problem.targets[:, None], axis=1)
-        return self.start + (own - moved)
+        return own - moved
+
+    def differences(self, state: Array) -> Array:
+        """Return D (N, q): the margin for two classes, else target minus each class (zero at the target)."""
+        return self.start + self.changes(state)
 
     def margins_to(self, state: Array) -> Array:
         """Return (N, M): score of the target minus score of each class; zero at the target."""

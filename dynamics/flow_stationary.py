@@ -100,14 +100,14 @@ def forces(form: FlowForm, difference: Array) -> Array:
 
 
 def _only_noise(form: FlowForm, force: Array, descent: Array) -> bool:
-    velocity = form.differences(descent) - form.start
+    velocity = form.changes(descent)
     terms = np.abs(form.left_adjoint) @ np.abs(force) @ np.abs(form.right_adjoint)
     scale = np.abs(form.left) @ terms @ np.abs(form.right)
     return bool((np.abs(velocity) <= 64.0 * np.finfo(float).eps * scale).all())
 
 
 def _moves(form: FlowForm, difference: Array, step: Array) -> float:
-    change = form.differences(step) - form.start
+    change = form.changes(step)
     return float((np.abs(change) / np.maximum(1.0, np.abs(difference))).max())
 
 
@@ -117,7 +117,7 @@ def _conjugate_gradients(form: FlowForm, difference: Array, descent: Array, limi
     targets = form.problem.targets[:, None]
 
     def product(direction: Array) -> Array:
-        change = form.differences(direction) - form.start
+        change = form.changes(direction)
         pull = other * (change - (other * change).sum(axis=1, keepdims=True)) * frequencies
         if form.binary:
             pull = other * (1.0 - other) * change * frequencies

@@ -196,6 +196,19 @@ def test_a_separable_part_is_never_at_rest():
     assert not flow.stationary
 
 
+def test_a_token_that_waits_is_not_at_rest():
+    """From margin 40, its curvature lost in rounding beside that of the settled pair, it moves at t = e^40."""
+    inputs = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    memory = AssociativeMemory(inputs, np.eye(2), [0, 0, 1], [0.2, 0.5, 0.3])
+    flow = FlowSystem(memory, initial=[[20.0, 0.0], [-20.0, 0.0]])
+    flow.advance_to(1e6)
+    assert not flow.stationary
+    flow.advance_to(1e20)
+    # e^40 expm1(d) + d = 0.4 t
+    assert abs(flow.margins()[0] - math.log(math.exp(40.0) + 0.4e20)) < 1e-9
+    assert abs(flow.margins()[1] - math.log(5 / 3)) < 1e-9
+
+
 @pytest.mark.parametrize("time", [0.5, 30.0, 1e6])
 def test_the_forms_agree(time):
     """Two classes: margins, weights. Three classes: particles, weights. Dependent inputs included."""
