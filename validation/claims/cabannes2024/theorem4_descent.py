@@ -187,7 +187,8 @@ def _alignment(case: Case) -> Evidence:
     """Local exponent of |gamma_1 - gbar| over the last decade of steps, against min(1, (1+alpha)/(1-alpha)).
 
     The error budget is the next order: deviations are b t^-1 + b' t^-k with k = (1+alpha)/(1-alpha), so the local
-    exponent is off by about |1 - k| (b'/b) t^-|1-k|, and by log(t)/t; times 20 for the ratio of constants.
+    exponent is off by about |1 - k| (b'/b) t^-|1-k|, and by log(t)/t; times 20 for the ratio of constants. Time grows
+    as e^{gamma_2} / cosh(deviation) and the deviation is asinh S: that is second order in it.
     """
     correlation, pair, distance = numbers(case)
     run = descend(case)
@@ -198,8 +199,9 @@ def _alignment(case: Case) -> Evidence:
     stiffness = (1 + correlation) / (1 - correlation)
     clock = _rate(case) * distance * math.sqrt(pair[0] * pair[1]) * (1 - correlation) * run.axis[early]
     rounding = float(run.error[late] / offset[late]) / span
-    error = 20 * (clock ** -abs(1 - stiffness) + math.log(clock) / clock) / span + rounding
     bound = analytics.alignment_exponent(correlation)
+    curvature = bound * float(offset[early]) ** 2
+    error = 20 * (clock ** -abs(1 - stiffness) + math.log(clock) / clock) / span + curvature + rounding
     return Evidence(run.axis[-1:], np.array([exponent]), np.array([bound]), error, axis_scale="log")
 
 
