@@ -197,7 +197,10 @@ def _place(where: Mapping[str, Any], sheet: FormulaSheet) -> Markup:
 
 def _name(name: str, sheet: FormulaSheet) -> str:
     """Return the name of a parameter or an axis as a reader should see it."""
-    return sheet.prose(name if "$" in name else re.sub(r"(?<= )([A-Za-z])$", r"$\1$", name.replace("_", " ")))
+    if "$" in name:
+        return sheet.prose(name)
+    words = re.sub(r"^n_", "number of ", name).replace("_", " ")
+    return sheet.prose(re.sub(r"(?<= )([A-Za-z])$", r"$\1$", words))
 
 
 def _value(value: Any) -> str:

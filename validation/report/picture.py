@@ -6,6 +6,7 @@ which side of zero the slack lies.  A region in which the relation fails is shad
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
 
@@ -22,6 +23,8 @@ _WIDTH, _LEFT, _RIGHT = 460.0, 52.0, 10.0
 _TOP, _UPPER, _GAP, _LOWER, _BOTTOM = 8.0, 172.0, 22.0, 66.0, 22.0
 _MOST_POINTS = 240
 _FEW = 14  # up to so many points each is marked
+_ITEMS = re.compile(r"(token|class|score|margin|entry|component|coordinate|index|row|pair|problem|run|case)s?\b")
+"""Axes along which one counts things: their points are not joined by lines."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,16 @@ def draw(evidence: Evidence, relation: str, description: str) -> str:
     height = _TOP + _UPPER + _GAP + _LOWER + _BOTTOM
 
     parts = [_frame(upper, labels=False), _frame(lower, labels=True)]
+    joined = not _ITEMS.match(evidence.axis_name)
     for piece in _pieces(evidence.axis):
         keep = piece[_thin(evidence.quantity[piece] - evidence.bound[piece], fails[piece])]
         parts.append(_shade(upper, evidence, keep, fails))
-        parts.append(_curve(upper, evidence.axis, evidence.bound, keep, "bound"))
-        parts.append(_curve(upper, evidence.axis, evidence.quantity, keep, "quantity"))
+        # the dashed bound lies on top, so that both are seen where they coincide
+        parts.append(_curve(upper, evidence.axis, evidence.quantity, keep, "quantity", joined))
+        parts.append(_curve(upper, evidence.axis, evidence.bound, keep, "bound", joined))
         parts.append(_band(lower, evidence.axis, band, keep, two_sided=relation != "=="))
-        parts.append(_curve(lower, evidence.axis, curve, keep, "slack"))
-        parts.append(_curve(lower, evidence.axis, np.where(fails, curve, np.nan), keep, "slack fails"))
+        parts.append(_curve(lower, evidence.axis, curve, keep, "slack", joined))
+        parts.append(_curve(lower, evidence.axis, np.where(fails, curve, np.nan), keep, "slack fails", joined))
     if finite.any():
         parts.append(_mark(upper, lower, evidence, worst, float(curve[worst]), bool(fails[worst])))
     name = "distance" if relation == "==" else "slack"
@@ -168,13 +173,14 @@ def _path(points: list[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
-def _curve(panel: _Panel, axis: Array, values: Array, keep: NDArray[np.int64], kind: str) -> str:
+def _curve(panel: _Panel, axis: Array, values: Array, keep: NDArray[np.int64], kind: str, joined: bool) -> str:
     runs = _points(panel, axis, values, keep)
-    lines = "".join(_path(run) for run in runs if len(run) > 1)
+    lines = "".join(_path(run) for run in runs if len(run) > 1) if joined or keep.size > _FEW else ""
+    radius = 4.0 if kind == "bound" else 2.6  # a ring around the dot
     drawn = f'<path class="{kind}" d="{lines}"/>' if lines else ""
     if keep.size <= _FEW or not lines:
         drawn += "".join(
-            f'<circle class="{kind} point" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for run in runs for x, y in run
+            f'<circle class="{kind} point" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>' for run in runs for x, y in run
         )
     return drawn
 

@@ -18,6 +18,7 @@ _RELATIONS = frozenset("=<>") | {
 }  # fmt: skip
 _SCRIPT = r"(?:[_^](?:\{(?:[^{}]|\{[^{}]*\})*\}|\\[A-Za-z]+|[^\s\\{}]))"
 _LARGE = re.compile(rf"\\(?:sum|prod|int)(?![A-Za-z])(?:\s*{_SCRIPT})*+(?!\s*\\[,;:!])")
+_OPERATOR = re.compile(r"(\\[A-Za-z]+|[A-Za-z0-9})\]])\s*(\\(?:log|exp|sinh|cosh|tanh|max|min|sum|prod)(?![A-Za-z]))")
 _SIGNS = frozenset("+-") | {r"\pm", r"\mp"}
 
 
@@ -53,12 +54,13 @@ def split(tex: str) -> list[str]:
 
 
 def spaced(tex: str) -> str:
-    r"""Return the formula with the thin space that TeX leaves after a sum, a product or an integral.
+    r"""Return the formula with the thin space that TeX leaves before operators and after large ones.
 
     >>> spaced(r"\sum_{x} \frac{1}{c_x}")
     '\\sum_{x}\\, \\frac{1}{c_x}'
     """
-    return _LARGE.sub(r"\g<0>\\,", tex)
+    tex = _LARGE.sub(r"\g<0>\\,", tex.replace("^*", "^{*}"))  # mathtext would space a bare star like a product
+    return _OPERATOR.sub(lambda m: m[0] if m[1] in _RELATIONS | _SIGNS else rf"{m[1]}\,{m[2]}", tex)
 
 
 def full_fractions(tex: str) -> str:
