@@ -5,7 +5,7 @@ Everything is counted, nothing is timed, so that a seed gives the same verdict o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,9 @@ import numpy as np
 from ..errors import InputError
 from .case import Array, Case, Evidence
 from .claim import Claim
+
+FAR = 1e9  # the rank of a case outside the assumptions
+TIGHT = {"xatol": 1e-9, "fatol": 0.0}  # the search ends by its count
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,7 @@ class Search:
         return point
 
 
-def run_search(
-    claim: Claim, budget: str, seed: int, interrupted: Callable[[], bool] | None = None
-) -> Search:
+def run_search(claim: Claim, budget: str, seed: int) -> Search:
     """Search the family of a claim for the least slack and return what was found.
 
     A violated claim is not searched to the end: once random cases have broken it, the directed search makes the
@@ -109,7 +110,7 @@ def run_search(
             search.consider(family.at(position), position)
             if count >= budget_cases // 4 and search.worst and search.worst[0].violated:
                 break
-        _downhill(search, rng, claim.directed[level])
+        _downhill(search, claim.directed[level])
     if not search.cases:
         raise InputError(
             f"claim {claim.id} [{claim.form}]: no case of its family satisfies its assumptions",
@@ -128,24 +129,28 @@ def _random_positions(rng: np.random.Generator, dimension: int, count: int) -> I
         yield position
 
 
-def _downhill(search: Search, rng: np.random.Generator, evaluations: int) -> None:
-    """Pattern search from the worst position: random directions, step halved after failures.
+def _downhill(search: Search, evaluations: int) -> None:
+    """Run Nelder-Mead from the worst random case, and again from where it ended with a smaller simplex.
 
-    The slack is a minimum over a trajectory, hence neither smooth nor unimodal; a direct search with its own
-    random directions needs no gradient and no simplex that could collapse on the boundary.
+    The slack is a minimum over a trajectory, hence neither smooth nor unimodal: a simplex needs no gradient, and the
+    second start helps one that collapsed on the boundary. Cases outside the assumptions count as far from failing.
     """
-    start = next((p for p in search.worst if p.position is not None), None)
-    if start is None or start.position is None or evaluations <= 0:
+    from scipy.optimize import minimize
+
+    family = search.claim.family
+    best = next((p for p in search.worst if p.position is not None), None)
+    if best is None or best.position is None or family is None or evaluations <= 0:
         return
-    best, position, step = start, start.position, 0.25
-    failures = 0
-    for _ in range(evaluations):
-        trial = np.clip(position + step * rng.normal(size=position.size) / np.sqrt(position.size), 0.0, 1.0)
-        assert search.claim.family is not None
-        point = search.consider(search.claim.family.at(trial), trial)
-        if point is not None and point.rank < best.rank:
-            best, position, failures = point, trial, 0
-        else:
-            failures += 1
-            if failures >= 4:
-                step, failures = max(0.5 * step, 1e-6), 0
+    position = best.position
+
+    def rank(trial: Array) -> float:
+        point = search.consider(family.at(trial), np.array(trial))
+        return FAR if point is None else point.rank
+
+    dimension = position.size
+    for edge in (0.25, 0.02):
+        away = np.where(position < 0.5, edge, -edge)
+        simplex = np.vstack([position, position + np.diag(away)])
+        options = {"maxfev": evaluations // 2, "initial_simplex": simplex, "adaptive": True} | TIGHT
+        found = minimize(rank, position, method="Nelder-Mead", bounds=[(0.0, 1.0)] * dimension, options=options)
+        position = found.x
