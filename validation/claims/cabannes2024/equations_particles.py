@@ -365,7 +365,7 @@ CLAIMS = (
         "for any embeddings.",
         ("$u_j^TW_te_i$", "==", "particle $w_{ij}$"), HOLDS,
         "true, sign included; the step (12) is written out term by term and compared with descent on the matrix",
-        assumptions=(ConstantRateDescent(),), family=RUN_FAMILY, evaluate=_particles, cases=(20, 200), directed=(5, 40),
+        assumptions=(ConstantRateDescent(),), family=RUN_FAMILY, evaluate=_particles, cases=(10, 100), directed=(4, 20),
     ),
     orthogonal_claim(
         "theorem1.stochastic_descent", "printed", ("Theorem 1, after equation (12)", "T1"),

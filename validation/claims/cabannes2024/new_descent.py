@@ -39,7 +39,7 @@ from .two_token_cases import UNIT, Array
 
 CLASSES = Parameter("n_classes", 2, 50, "integer")
 TIED_CORNERS = (
-    {"n_classes": 2, "rate": 1.0, "initial": 0.0, "steps": 400000},
+    {"n_classes": 2, "rate": 1.0, "initial": 0.0, "steps": 1000000},
     {"n_classes": 2, "rate": 5.0, "initial": 0.0, "steps": 10000},
     {"n_classes": 40, "rate": 300.0, "initial": -20.0, "steps": 2000},
     {"n_classes": 5, "rate": 12.0, "initial": -3.0, "steps": 10000},
@@ -206,9 +206,11 @@ def _next_term(k: Any, a: Any, limit: Any, t: Any) -> Any:
 
 
 def _asymptote_error(k: Any, a: Any, limit: Any, t: Any) -> Any:
-    """Return the size of the second-order terms: those of (next term / k t)^2 k t and of the tail's z^2."""
-    size = (np.abs(0.5 * k - a) + a + k) * (np.log(k * t) + 1) + np.abs(limit)
-    return 10 * size**2 / k * (1 + size / k) / t**2
+    """Return twice the size of the terms of order 1/t^2: of log(1 + x) = x - x^2/2, of the tail, of the next term."""
+    lead = np.abs(0.5 * k - a)
+    size = lead * np.log(k * t) + np.abs(limit) + a + k
+    tail = np.abs(k / 6 - 0.5 * a)
+    return 2 * (lead * size**2 / k**2 + 2 * tail * size / k + lead**2 * size / k**2 + a + k) / t**2
 
 
 def _exact_asymptote(case: Case, index: int) -> Exact:

@@ -37,7 +37,7 @@ SHOW = {"rate": 0.5, "steps": 300}
 CORNERS = (
     {"rate": 1.0, "steps": 40}, {"rate": 0.01, "steps": 2000}, {"rate": 1e-4, "steps": 100000}, {"rate": 0.1,
     "steps": 2000},
-    {"rate": 2.5, "steps": 50}, {"rate": 100.0, "steps": 10000}, {"rate": 1e-3, "rare": 0.5, "steps": 200000},
+    {"rate": 2.5, "steps": 50}, {"rate": 100.0, "steps": 10000}, {"rate": 1e-3, "rare": 0.5, "steps": 100000},
     {"rate": 0.5, "rare": 1e-3, "steps": 10000},
 )  # fmt: skip
 FAMILY = binary_family(SHOW, CORNERS)
