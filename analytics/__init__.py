@@ -48,7 +48,7 @@ _HOME = {
     "spikes": (
         "first_step_loss", "first_step_loss_bounds", "first_step_threshold", "first_step_threshold_bounds",
         "imperfect_steps_bound", "largest_eigenvalue_of_inputs", "no_spike_rate", "perfect_time_lower_bound",
-        "spike_height_bound",
+        "spike_height_bound", "worst_first_step",
     ),
     "two_token_descent": ("descent_mean_margin_lower", "descent_tilt_bounds", "descent_tilt_radius"),
     "two_token_flow": (

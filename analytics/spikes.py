@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 from ..errors import InputError
 from .two_token_descent import descent_tilt_bounds
@@ -28,8 +29,8 @@ def _interfering(correlation: float, frequencies: Sequence[float], squared_dista
 
 
 def _interference(pair: TwoTokens) -> float:
-    """Return correlation p_1 - p_2 without cancellation near correlation 1 and equal frequencies."""
-    return pair.excess - (1.0 - pair.correlation) * pair.frequent
+    """Return correlation p_1 - p_2, rounded once: it cancels where corr p_1 ~ p_2, and where corr ~ 1, p_1 ~ p_2."""
+    return float(Fraction(pair.correlation) * Fraction(pair.frequent) - Fraction(pair.rare))
 
 
 def _not_negative(correlation: float, frequencies: Sequence[float], squared_distance: float) -> TwoTokens:
@@ -106,6 +107,28 @@ def first_step_loss_bounds(
     scale = 0.5 * checked_rate(learning_rate) * pair.squared_distance
     lower = scale * _interference(pair) * pair.rare
     return lower, lower + _LOG2
+
+
+def worst_first_step(
+    correlation: float, learning_rate: float, squared_distance: float = 2.0
+) -> tuple[float, float]:
+    """Return (p_2, K (corr p_1 - p_2) p_2) for the frequency that makes the first-step spike highest, corr > 0.
+
+    .. code-block:: text
+
+        p_2 = corr / (2 (1 + corr)),    height = K corr^2 / (4 (1 + corr))
+
+    The loss after that step is the height plus at most log 2. Source: spec 1.2.
+
+    >>> rare, height = worst_first_step(0.95, 10.0)
+    >>> round(rare, 6), round(height, 6)
+    (0.24359, 1.157051)
+    """
+    pair = TwoTokens.of(correlation, (0.5, 0.5), squared_distance)
+    if not pair.correlation > 0:
+        raise InputError("a first-step spike needs correlation > 0", correlation)
+    scale = 0.5 * checked_rate(learning_rate) * pair.squared_distance
+    return 0.5 * pair.correlation / (1.0 + pair.correlation), scale * pair.correlation**2 / (4 * (1 + pair.correlation))
 
 
 def largest_eigenvalue_of_inputs(correlation: float, frequencies: Sequence[float]) -> float:

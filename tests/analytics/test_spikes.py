@@ -205,3 +205,28 @@ def test_the_level_of_the_law_is_the_one_that_counts():
     assert law.applies
     assert math.ceil((correlation * 0.7 - 0.3 - LOG2 / (rate * 0.3)) / 0.6) == 0
     assert int((loss > LOG2 * (1 + 1e-12)).sum()) == law.above_initial == 1
+
+
+def test_worst_frequency_of_the_first_step():
+    rare, height = analytics.worst_first_step(0.8, 50.0)
+    assert analytics.first_step_loss_bounds(0.8, (1 - rare, rare), 50.0)[0] == pytest.approx(height, rel=1e-14)
+    for other in (rare * 0.9, rare * 1.1):
+        assert analytics.first_step_loss_bounds(0.8, (1 - other, other), 50.0)[0] < height
+
+
+def test_bounds_stay_finite_at_the_ends_of_their_range():
+    for rare in (1e-12, 0.49):
+        for correlation in (rare / (1 - rare) * (1 + 1e-9), 1 - 1e-12):
+            pair = (1 - rare, rare)
+            low, high = analytics.first_step_threshold_bounds(correlation, pair)
+            assert low <= analytics.first_step_threshold(correlation, pair) <= high * (1 + 1e-11)
+            for rate in (1e-6, 1e6):
+                values = [
+                    analytics.first_step_loss(correlation, pair, rate),
+                    analytics.spike_height_bound(correlation, pair, rate),
+                    analytics.imperfect_steps_bound(correlation, pair, rate),
+                    analytics.perfect_time_lower_bound(correlation, pair),
+                    analytics.spike_duration(correlation, pair, rate).peak_upper,
+                ]
+                assert np.isfinite(values).all()
+                assert min(values) > 0

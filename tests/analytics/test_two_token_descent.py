@@ -146,3 +146,13 @@ def test_bounds_stay_finite_at_the_ends_of_their_range():
                 least = analytics.descent_mean_margin_lower([0, 1, 1e300], correlation, (1 - rare, rare), rate)
                 assert np.isfinite(least).all()
                 assert least[0] == 0.0
+
+
+def test_loss_constants_of_the_spec():
+    # eta t L -> 2/((1 - corr) c) = 20; at t = 1e4: 2.0e-4 for eta = 10, 2.03e-3 for eta = 1
+    for rate, printed in ((10.0, "2.0e-04"), (1.0, "2.03e-03")):
+        tilt, mean = run(0.95, 0.75, rate, 10000)
+        loss = 0.75 * np.log1p(np.exp(-mean[-1] - tilt[-1])) + 0.25 * np.log1p(np.exp(tilt[-1] - mean[-1]))
+        digits = len(printed.split("e")[0]) - 2
+        assert f"{loss:.{digits}e}" == printed
+        assert rate * 1e4 * loss == pytest.approx(analytics.loss_constant(0.95), rel=0.03)

@@ -203,3 +203,14 @@ def test_growth_constants_of_the_spec(frequent, limit):
         deviation, time = analytics.flow_orbit(200.0, correlation, (frequent, 1 - frequent))
         assert abs(deviation) < 1e-20
         assert float(analytics.growth_constant(time, 200.0, correlation)) == pytest.approx(limit, abs=5e-6)
+
+
+def test_local_exponents_of_the_spec():
+    # E7, p1 = .75: mean slopes over t = 1e8 to 1e10, and the deviation at t = 1e4
+    for correlation, slope in ((-0.5, -0.3333), (-0.2, -0.6635), (0.0, -0.9456), (0.5, -1.0), (0.95, -1.0)):
+        grid = np.linspace(1.0, 30.0, 4000)
+        deviation, time = analytics.flow_orbit(grid, correlation, (0.75, 0.25))
+        at = np.interp(np.log([1e4, 1e8, 1e10]), np.log(time), np.log(np.abs(deviation)))
+        assert round((at[2] - at[1]) / math.log(100.0), 4) == pytest.approx(slope, abs=1e-12 if slope > -0.99 else 1e-3)
+        if correlation == -0.5:
+            assert round(math.exp(at[0]), 4) == 0.0213
