@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import mpmath
 import numpy as np
+import numpy.typing as npt
 from mpmath import mpf
 
 from .... import analytics
 from ....dynamics import AssociativeMemory, GradientDescent, GradientFlow
-from ...case import Array, Case, Parameter
+from ...case import Array, Case, Evidence, Parameter
+from ...claim import Source
 
 SEED = Parameter("seed", 0, 99999, "integer")
 PAPER = "cabannes2024"
+EPS = float(np.finfo(float).eps)
+
+
+def source_of(place: str, row: str = "") -> Source:
+    """Return the place of a claim in the paper, with its row of the errata."""
+    return Source(PAPER, place, row)
+
+
+def measured(
+    axis: npt.ArrayLike,
+    quantity: npt.ArrayLike,
+    bound: npt.ArrayLike,
+    error: npt.ArrayLike = 0.0,
+    axis_name: str = "step t",
+    axis_scale: Literal["linear", "log"] = "linear",
+    value_scale: float | None = None,
+) -> Evidence:
+    """Return the evidence of array-likes."""
+    at, left, right, budget = (np.asarray(values, dtype=float) for values in (axis, quantity, bound, error))
+    return Evidence(at, left, right, budget, axis_name, axis_scale, value_scale)
 
 
 def rotation(rng: np.random.Generator, dim: int) -> Array:

@@ -1,0 +1,75 @@
+"""Runs of the flow with orthogonal embeddings that several claims measure."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....dynamics import GradientFlow, at, simulate
+from ...assumption import Assumption
+from ...assumptions import OrthonormalInputs, OrthonormalOutputs
+from ...case import Array, Case, Family, Parameter
+from .situations_multiclass import (
+    SEED,
+    flow_case,
+    orthogonal_memory,
+    random_start,
+)
+
+_FLOW: tuple[Assumption, ...] = (OrthonormalInputs(), OrthonormalOutputs())
+_CASES = (16, 300)
+_DIRECTED = (6, 80)
+
+
+def flow_scores(case: Case, times: Array) -> tuple[Array, Array]:
+    """Return simulated scores (T, N, M) of the flow at the times and the error of each, from the run's own estimate."""
+    run = simulate(
+        case.problem, case.rule or GradientFlow(), time=float(times[-1]), save=at(times), observe=("scores",),
+        initial=case.initial,
+    )  # fmt: skip
+    rows = np.searchsorted(run.time, times * (1 - 1e-12))
+    scores = np.asarray(run["scores"])[rows]
+    estimate = np.asarray(run.error["scores"])[rows].max(axis=(1, 2))
+    # the estimate compares two tolerances; a decade is left for what both miss
+    return scores, 10 * estimate + 1e-12 * (1 + np.abs(scores).max(axis=(1, 2)))
+
+
+def late_time(case: Case) -> float:
+    """Return the end of the flow of a case."""
+    return float(case.time if case.time is not None else 1e6)
+
+
+def _build(seed: int, n_tokens: int, n_classes: int, imbalance: float, time: float) -> Case:
+    return flow_case(orthogonal_memory(seed, n_tokens, n_classes, imbalance), time)
+
+
+def _build_started(seed: int, n_tokens: int, n_classes: int, imbalance: float, time: float, scale: float) -> Case:
+    problem = orthogonal_memory(seed, n_tokens, n_classes, imbalance)
+    return flow_case(problem, time, random_start(seed, problem.inputs.shape[1], scale))
+
+
+_BOX = (
+    SEED,
+    Parameter("n_tokens", 1, 4, "integer"),
+    Parameter("n_classes", 2, 8, "integer"),
+    Parameter("imbalance", 1.0, 20.0, "log"),
+)
+_LATE = Family(
+    (*_BOX, Parameter("time", 1e4, 1e8, "log")),
+    _build,
+    show={"seed": 0, "n_tokens": 3, "n_classes": 4, "imbalance": 4.0, "time": 1e8},
+    corners=({"n_tokens": 1, "n_classes": 2, "time": 1e8}, {"n_tokens": 4, "n_classes": 8, "time": 1e8}),
+)
+
+
+def _build_norms(seed: int, n_classes: int, ratio: float, time: float, scale: float) -> Case:
+    problem = orthogonal_memory(seed, 1, n_classes, output_norms=ratio)
+    return flow_case(problem, time, random_start(seed, problem.inputs.shape[1], scale))
+
+
+_NORMS = Family(
+    (SEED, Parameter("n_classes", 3, 6, "integer"), Parameter("ratio", 1.0, 3.0, "log"),
+     Parameter("time", 1.0, 1e3, "log"), Parameter("scale", 0.1, 1.0, "log")),
+    _build_norms,
+    show={"seed": 0, "n_classes": 3, "ratio": 2.0, "time": 100.0, "scale": 0.5},
+    corners=({"n_classes": 4, "ratio": 3.0, "time": 1e3}, {"ratio": 1.0}),
+)  # fmt: skip
