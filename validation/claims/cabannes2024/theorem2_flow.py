@@ -34,7 +34,9 @@ CORNERS = ({"time": 10.0}, {"time": 1e10}, {"time": 1e4, "rare": 1e-3, "squared_
 ZERO_FAMILY = flow_family({"time": 1e3}, CORNERS)
 ANY_FAMILY = flow_family(
     {"time": 1e3, "initial": -2.0},
-    (*CORNERS, {"time": 1e4, "initial": -12.0}, {"time": 1e4, "initial": 8.0}, {"time": 10.0, "initial": -1.0}),
+    (*({"initial": 0.0} | corner for corner in CORNERS), {"time": 1e4, "initial": -12.0}, {"time": 1e4,
+    "initial": 8.0}, {"time": 10.0,
+    "initial": -1.0}),
     START,
 )
 NEGATIVE_FAMILY = flow_family(
