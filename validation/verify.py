@@ -126,12 +126,14 @@ def _run(
     jobs: int,
     targets: dict[str, Path],
 ) -> Report:
+    from .provenance import libraries, processor, version
     from .workers import evaluate_all
 
+    facts = {"version": version(), "processor": processor(), "libraries": libraries()}
     start = time.perf_counter()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     results: dict[tuple[str, str], Result] = {}
-    composer = _composer(targets)
+    composer = _composer(targets, chosen)
     with interruption.stopping() as stop, _bar(len(chosen), progress) as advance:
         try:
             for result in evaluate_all(chosen, budget, seed, jobs, pictures="html" in targets):
@@ -144,8 +146,6 @@ def _run(
         except interruption.Stop:
             pass
         interrupted = stop.asked
-    from .provenance import libraries, processor, version
-
     report = Report(
         results=tuple(results.get(claim.key, Result(claim)) for claim in chosen),
         patterns=_spelled(patterns),
@@ -154,21 +154,19 @@ def _run(
         jobs=jobs,
         seconds=time.perf_counter() - start,
         started=started,
-        version=version(),
-        processor=processor(),
-        libraries=libraries(),
+        **facts,
         interrupted=interrupted and len(results) < len(chosen),
     )
     _write(report, targets, composer)
     return report
 
 
-def _composer(targets: dict[str, Path]) -> Composer | None:
+def _composer(targets: dict[str, Path], chosen: list[Claim]) -> Composer | None:
     if "html" not in targets:
         return None
     from .report.page import Composer
 
-    return Composer()
+    return Composer(chosen)
 
 
 def _spelled(patterns: str | Iterable[str | Claim]) -> tuple[str, ...]:

@@ -210,6 +210,10 @@ def test_line_breaks_lose_nothing_and_keep_brackets_together(source):
         assert piece.count(r"\left") == piece.count(r"\right")
 
 
+def test_a_sign_of_a_number_is_not_cut_off():
+    assert tex.split(r"-a \leq -b + c") == [r"-a \leq ", "-b + ", "c"]
+
+
 @pytest.mark.parametrize("relation", [">=", "<=", "==", ">", "<"])
 @pytest.mark.parametrize(
     "evidence",

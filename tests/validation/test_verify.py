@@ -94,11 +94,13 @@ def counting(calls):
 
 
 @pytest.mark.parametrize("kind", ["json", "html"])
-@pytest.mark.parametrize("path", ["missing/folder/file", ".", "file/below"])
-def test_paths_that_cannot_be_written_are_refused_before_any_work(tmp_path, kind, path):
+@pytest.mark.parametrize(
+    ("path", "law"), [("missing/folder/file", "does not exist"), (".", "is a folder"), ("file/below", "does not exist")]
+)
+def test_paths_that_cannot_be_written_are_refused_before_any_work(tmp_path, kind, path, law):
     (tmp_path / "file").write_text("kept")
     calls = []
-    with pytest.raises(FileError, match=f"the {kind.upper()} file"):
+    with pytest.raises(FileError, match=f"the {kind.upper()} file.*{law}"):
         run(claim("a", evaluate=counting(calls)), **{kind: tmp_path / path})
     assert calls == []
     assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from . import wording
 from .table import tally
 
 if TYPE_CHECKING:
+    from ..claim import Claim
     from ..results import Report, Result
     from .entry import Group
     from .formula import FormulaSheet
@@ -41,13 +43,19 @@ def render(report: Report) -> str:
 
 
 class Composer:
-    """Sets the page piece by piece while results arrive, so that little is left to do at the end."""
+    """Sets the page piece by piece while results arrive, so that little is left to do at the end.
 
-    def __init__(self) -> None:
+    After an interruption the end must come quickly: templates are compiled and titles are set beforehand.
+    """
+
+    def __init__(self, claims: Iterable[Claim] = ()) -> None:
         require_libraries()
         from .formula import FormulaSheet
 
+        self._template = _template()
         self._sheet = FormulaSheet()
+        for claim in claims:
+            self._sheet.prose(claim.title)
 
     def add(self, result: Result) -> None:
         """Set the formulas of a result; `compose` then finds them done."""
@@ -57,16 +65,12 @@ class Composer:
 
     def compose(self, report: Report) -> str:
         """Return the page."""
-        return _compose(report, self._sheet)
+        return _compose(report, self._sheet, self._template)
 
 
-def _compose(report: Report, sheet: FormulaSheet) -> str:
+def _template() -> Any:
     import jinja2
-    from markupsafe import Markup
 
-    from .entry import KINDS, group
-
-    groups = group(report.results, sheet)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -74,6 +78,15 @@ def _compose(report: Report, sheet: FormulaSheet) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return environment.get_template("page.html.jinja")
+
+
+def _compose(report: Report, sheet: FormulaSheet, template: Any) -> str:
+    from markupsafe import Markup
+
+    from .entry import KINDS, group
+
+    groups = group(report.results, sheet)
     kinds = Counter(item.kind for item in groups)
     context: dict[str, Any] = {
         "report": report,
@@ -86,7 +99,7 @@ def _compose(report: Report, sheet: FormulaSheet) -> str:
         "outcomes": [(name, *pair) for name, pair in wording.OUTCOMES.items() if name in report.counts()],
         "style": Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),
     }
-    body: str = environment.get_template("page.html.jinja").render(**context)
+    body: str = template.render(**context)
     return body.replace("<!--glyphs-->", sheet.definitions(), 1)
 
 
