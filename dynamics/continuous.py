@@ -103,17 +103,20 @@ class _Course:
             self.weights = resume.final
             self.table.allocate({name: values[0] for name, values in resume.items()}, times.size + 1)
         with Interruption() as interruption, Progress(progress, times.size, 0, "time") as bar:
+            last = -1.0 if resume is None else float(resume.time[-1])
             before: tuple[float, tuple[float, dict[str, NDArray[Any]]]] | None = None
             for time in times:
-                self.system.advance_to(float(time), lambda: interruption.requested)
+                if not interruption.requested:
+                    self.system.advance_to(float(time), lambda: interruption.requested)
                 if self.system.time != time:
-                    if not self.times or self.system.time > self.times[-1]:
+                    if self.system.time > last:
                         self._save(self.system)
                     return Status.INTERRUPTED, f"interrupted at time {self.system.time:.6g}"
                 if self._holds(self.system):
                     self._save(self._first_crossing(before, float(time)))
                     return Status.THRESHOLD_REACHED, ""
                 before = float(time), self.system.checkpoint()
+                last = float(time)
                 self._save(self.system)
                 bar.at(len(self.times))
         if self.system.stationary:

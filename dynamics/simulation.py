@@ -91,6 +91,8 @@ def simulate(
     dtype = str(np.dtype(dtype)) if not isinstance(dtype, str) else dtype
     if dtype not in _DTYPES:
         raise unknown_name("dtype", dtype, _DTYPES)
+    if not isinstance(rng, (np.random.Generator, np.random.SeedSequence)):
+        integer("rng", rng, minimum=0)
     if resume is not None:
         dtype, form = check_resumable(resume, problem, rule, initial, dtype, form)
     functions = resolve(problem, observe if resume is None or observe is not None else tuple(resume))
@@ -99,6 +101,8 @@ def simulate(
     if isinstance(rule, GradientFlow):
         if steps is not None:
             raise InputError("a gradient flow runs for a time, not for steps", f"steps={steps!r}", "pass time=")
+        if dtype != "float64":
+            raise InputError("a gradient flow is integrated in float64", f"dtype={dtype!r}", "leave dtype out")
         end = real("time", time, least=0.0, cure="pass time= in units of the flow")
         run = run_flow(
             problem, rule, save or logarithmic(_FLOW_POINTS), end, functions, stop, initial, form, progress, resume

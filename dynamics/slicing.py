@@ -29,9 +29,12 @@ class Slices:
 
     def took(self, steps: int, seconds: float) -> None:
         """Adapt to a slice that took a time; growth is limited, as the first call may include compiling."""
-        if steps > 0 and steps >= self._steps:
-            factor = _AIM / max(seconds, 1e-9)
-            self._steps = max(1, int(steps * min(max(factor, 0.1), 4.0)))
+        if steps < 1:
+            return
+        fitting = steps * min(max(_AIM / max(seconds, 1e-9), 0.1), 4.0)
+        # a slice cut short by a saved point tells only whether the next ones would be too long
+        if steps >= self._steps or (fitting < self._steps and seconds > _AIM):
+            self._steps = max(1, int(fitting))
 
 
 class Interruption:
