@@ -92,6 +92,13 @@ def test_leading_constant_of_the_lower_bound_is_exact():
     assert 0 <= mean[-1] - analytics.descent_mean_margin_lower(20000, 0.5, (0.5, 0.5), 1e-3) < 1e-3
 
 
+def test_lower_bounds_solve_their_equations():
+    # eta c_0 = 4 x 1; r = 3, s = .3: e^g + 2 r g = 1 + eta c_0 s t late, e^g + g = 1 + eta c_0 p_2 t early
+    for steps, slope, total in ((10**6, 6.0, 1.2e6), (1, 1.0, 0.4)):
+        least = float(analytics.descent_mean_margin_lower(steps, 0.5, (0.9, 0.1), 4.0))
+        assert math.expm1(least) + slope * least == pytest.approx(total, rel=1e-13)
+
+
 def test_numbers_of_errata_and_spec():
     # T4.13: corr .9, p1 .9, eta 100: 74.9 at t = 1 against the printed 13.5; T4.14: max 76.0, printed gamma_max 23.6
     tilt, _ = run(0.9, 0.9, 100.0, 2000)

@@ -72,6 +72,15 @@ def test_bounds_coincide_with_the_flow_at_equal_frequencies():
     np.testing.assert_allclose(lower, analytics.flow_margin(0.7 * times), rtol=4e-15)
 
 
+def test_bounds_solve_their_equations():
+    # a stronger slope than 2r - 1 may hold in every run one tries, so the equations themselves are pinned
+    frequencies, ratio = (0.9, 0.1), 3.0
+    for time, slope, rate in ((1e6, 2 * ratio - 1, 0.3), (0.1, 1.0, 0.1)):
+        lower, upper = analytics.flow_mean_margin_bounds(time, 0.5, frequencies)
+        assert math.expm1(lower) + slope * lower == pytest.approx(rate * time, rel=1e-13)
+        assert math.expm1(upper) + upper == pytest.approx(0.5 * time, rel=1e-13)
+
+
 def test_uncorrelated_flow_solves_the_orbit():
     times = np.logspace(-3, 200, 40)
     tilt, mean = analytics.uncorrelated_flow(times, (0.7, 0.3))
