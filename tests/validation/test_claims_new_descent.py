@@ -10,6 +10,13 @@ import traindyn as td
 from traindyn import analytics
 from traindyn.validation.claims.cabannes2024 import new_descent, new_descent_loss
 from traindyn.validation.claims.cabannes2024 import orthogonal_cases as cases
+from traindyn.validation.claims.cabannes2024.orthogonal_assumptions import (
+    FastTokens,
+    MiniBatches,
+    PlainDescent,
+    SlowTokens,
+    Tied,
+)
 from traindyn.validation.verdict import Outcome
 
 CLAIMS = [*new_descent.CLAIMS, *new_descent_loss.CLAIMS]
@@ -120,7 +127,7 @@ def test_own_problem_with_tied_classes():
         assert verdict.outcome == Outcome.NOT_APPLICABLE
 
 
-@pytest.mark.parametrize("assumption", [cases.Tied(), cases.FastTokens(2.0), cases.SlowTokens(3.0)])
+@pytest.mark.parametrize("assumption", [Tied(), FastTokens(2.0), SlowTokens(3.0), PlainDescent(), MiniBatches()])
 def test_assumptions_draw_inside_on_and_outside(assumption):
     rng = np.random.default_rng(5)
     for _ in range(5):

@@ -14,6 +14,7 @@ from ....dynamics import AssociativeMemory, GradientDescent, StochasticGradientD
 from ...assumptions import ConstantRateDescent
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...precision import Descent, evaluate_twice, matrix
+from .orthogonal_assumptions import MiniBatches
 from .orthogonal_cases import HOLDS, VIOLATED, orthogonal_claim
 from .two_token_cases import UNIT, Array
 
@@ -149,7 +150,7 @@ def _probabilities(case: Case, transposed: bool) -> Evidence:
     problem, start = case.problem, _start(case)
     scores = problem.inputs @ (start if transposed else start.T) @ problem.outputs.T
     value = _softmax(scores)
-    run = simulate(problem, case.rule, steps=1, initial=start, observe=("scores",))
+    run = simulate(problem, GradientDescent(1.0), steps=0, initial=start, observe=("scores",))
     bound = _softmax(np.asarray(run["scores"][0], dtype=float))
     axis = np.arange(value.size, dtype=float)
     return Evidence(axis, value.ravel(), bound.ravel(), 64 * UNIT * _size(case), axis_name="pair (x, y)")
@@ -299,6 +300,7 @@ CLAIMS = (
         r"zero mean).",
         (r"$\mathrm{E}\,\sum_B\nabla\ell$", "==", r"$\nabla\mathcal{L}(W)$"), VIOLATED,
         r"the mean is $|B|\,\nabla\mathcal{L}$; all batches are enumerated",
+        assumptions=(MiniBatches(),),
         family=Family(
             (SEED, Parameter("n_tokens", 2, 4, "integer"), Parameter("batch", 2, 4, "integer")), build=_batch_case,
             show={"seed": 1, "n_tokens": 3, "batch": 2},
@@ -313,6 +315,7 @@ CLAIMS = (
         (r"$\mathrm{E}\,\frac{1}{|B|}\sum_B\nabla\ell$", "==", r"$\nabla\mathcal{L}(W)$"), HOLDS,
         "divide by the size of the batch; all batches are enumerated",
         proof="Linearity of the mean: each of the |B| independent draws has mean $\\nabla\\mathcal{L}$.",
+        assumptions=(MiniBatches(),),
         family=Family(
             (SEED, Parameter("n_tokens", 1, 4, "integer"), Parameter("batch", 1, 4, "integer")), build=_batch_case,
             show={"seed": 1, "n_tokens": 3, "batch": 2},
@@ -373,6 +376,7 @@ CLAIMS = (
         r"Stochastic descent is (12) with the sum over $x$ replaced by the sum over a random mini-batch (averaged, "
         r"see (7)).",
         ("loss on the weights", "==", "loss on the particles"), HOLDS, "true; both forms run on the same batches",
+        assumptions=(MiniBatches(10**9),),
         family=Family(
             (SEED, TOKENS, Parameter("batch", 1, 5, "integer"), Parameter("rate", 0.01, 1.0, "log")),
             build=_stochastic_case, show={"seed": 1, "n_tokens": 4, "batch": 2, "rate": 0.5},

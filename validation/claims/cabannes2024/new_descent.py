@@ -13,15 +13,13 @@ from ....dynamics import GradientDescent
 from ...assumptions import OrthogonalInputs
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...precision import evaluate_twice
+from .orthogonal_assumptions import TIED_DESCENT, PlainDescent, SlowTokens, Tied
 from .orthogonal_cases import (
     HOLDS,
     RATE,
     START,
-    TIED_DESCENT,
     ExactToken,
     Run,
-    SlowTokens,
-    Tied,
     after_start,
     descend,
     exact_descent,
@@ -280,7 +278,7 @@ CLAIMS = (
         rf"$\sum_{{s<t}}\eta_s$.",
         ("$m_t$", ">=", r"flow margin at $\sum\eta_s$"), HOLDS, "new",
         proof=r"$F(m)=e^m+am$ is convex and $F'(m)z=k$, so $F(m+z)\geq F(m)+k$, while the flow has equality.",
-        assumptions=(OrthogonalInputs(), Tied()),
+        assumptions=(OrthogonalInputs(), Tied(), PlainDescent()),
         family=Family(
             (CLASSES, RATE, START, Parameter("decay", 0.0, 1.0)), build=_fading_case,
             show={"n_classes": 2, "rate": 1.0, "initial": 0.0, "decay": 0.0},

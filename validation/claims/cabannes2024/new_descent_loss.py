@@ -15,13 +15,10 @@ from ...assumptions import ZeroStart
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...precision import evaluate_twice
 from .new_descent import CLASSES
+from .orthogonal_assumptions import TIED_DESCENT, ZERO_DESCENT, FastTokens, SlowTokens
 from .orthogonal_cases import (
     HOLDS,
     RATE,
-    TIED_DESCENT,
-    ZERO_DESCENT,
-    FastTokens,
-    SlowTokens,
     after_start,
     binary_case,
     binary_family,

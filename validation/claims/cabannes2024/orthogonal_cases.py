@@ -1,4 +1,4 @@
-"""What the claims on orthogonal memories share: assumptions, families of cases, runs, their 50-digit twins.
+"""What the claims on orthogonal memories share: families of cases, runs, their 50-digit twins.
 
 With orthogonal inputs every token moves alone: m' = m + k/(a + e^m), with a = 1 for two classes and a = M - 1 for
 tied wrong classes. `Tokens` holds the speeds k/eta = c_x, a, and the initial margins of a case.
@@ -17,111 +17,15 @@ from mpmath import mpf
 
 from .... import analytics
 from ....dynamics import AssociativeMemory, GradientDescent, GradientFlow, at, simulate
-from ...assumption import Assumption, Where
-from ...assumptions import ConstantRateDescent, OrthogonalInputs, TwoClasses, ZeroStart, off_diagonal
+from ...assumptions import off_diagonal
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim, Source
 from ...precision import evaluate_twice
 from ...verdict import Outcome
-from .two_token_cases import PAPER, UNIT, Array, Flow, flow, saved_steps
+from .two_token_cases import PAPER, UNIT, Array, flow, saved_steps
 
 HOLDS, VIOLATED, NOT_TESTABLE = Outcome.HOLDS, Outcome.VIOLATED, Outcome.NOT_TESTABLE
 FLOW_RTOL = 1e-12
-
-
-@dataclass(frozen=True)
-class Tied(Assumption):
-    """Two classes; or orthogonal outputs of one norm whose wrong classes start with equal scores on every token."""
-
-    statement: str = r"$M=2$, or orthogonal outputs of equal norm and equal wrong scores at the start"
-
-    def holds(self, case: Case) -> bool:
-        """Return whether the wrong classes stay tied, to 1e-9 of the scores."""
-        problem = case.problem
-        if problem.n_classes == 2:
-            return True
-        gram = problem.outputs @ problem.outputs.T
-        norms = np.diag(gram)
-        if off_diagonal(gram) > 1e-12 or np.ptp(norms) > 1e-12 * norms.max():
-            return False
-        if case.initial is None:
-            return True
-        scores = problem.scores(case.initial)
-        wrong = scores[np.arange(problem.n_classes) != problem.targets[:, None]].reshape(problem.n_tokens, -1)
-        return bool(np.ptp(wrong, axis=1).max() <= 1e-9 * max(1.0, float(np.abs(scores).max())))
-
-    def draw(self, rng: np.random.Generator, where: Where = "inside") -> Case:
-        """Return a random case; on the boundary there are two classes, outside the wrong scores differ."""
-        classes = 2 if where == "boundary" else int(rng.integers(3, 7))
-        case = tied_case(classes, 1.0, float(rng.uniform(-3, 3)), 100)
-        if where == "outside":
-            return Case({}, case.problem, case.rule, 100, None, rng.normal(size=(classes, classes)))
-        return case
-
-
-@dataclass(frozen=True)
-class FastTokens(Assumption):
-    """Every token has eta c_x at least a given number."""
-
-    least: float = 2.0
-
-    @property
-    def statement(self) -> str:  # type: ignore[override]
-        """Return the condition as a formula."""
-        return rf"$\eta c_x \geq {self.least:.7g}$ for every token"
-
-    def holds(self, case: Case) -> bool:
-        """Return whether min eta c_x >= least (within 1e-12)."""
-        return bool(self._slowest(case) >= self.least * (1 - 1e-12))
-
-    def explain(self, case: Case) -> str:
-        """Return the condition and the least eta c_x."""
-        return f"{self}; the least is {self._slowest(case):.12g}"
-
-    def _slowest(self, case: Case) -> float:
-        return float((tokens(case).speed * case.rule.learning_rate).min())
-
-    def draw(self, rng: np.random.Generator, where: Where = "inside") -> Case:
-        """Return a case with the slowest token above, at or below the number."""
-        factor = {"inside": 1 + float(rng.exponential(2.0)), "boundary": 1.0, "outside": float(rng.uniform(0.1, 0.9))}
-        return binary_case(self.least * factor[where], float(rng.uniform(0.1, 0.5)))
-
-
-@dataclass(frozen=True)
-class SlowTokens(Assumption):
-    """Every token has k/a = eta c_x / a at most a given number."""
-
-    most: float = 3.0
-
-    @property
-    def statement(self) -> str:  # type: ignore[override]
-        """Return the condition as a formula."""
-        return rf"$k/a \leq {self.most:.7g}$ for every token ($k=\eta c_x$ for two classes)"
-
-    def holds(self, case: Case) -> bool:
-        """Return whether max k/a <= most (within 1e-12)."""
-        return bool(self._fastest(case) <= self.most * (1 + 1e-12))
-
-    def explain(self, case: Case) -> str:
-        """Return the condition and the largest k/a."""
-        return f"{self}; the largest is {self._fastest(case):.12g}"
-
-    def _fastest(self, case: Case) -> float:
-        constants = tokens(case)
-        return float((constants.speed * case.rule.learning_rate).max() / constants.wrong)
-
-    def draw(self, rng: np.random.Generator, where: Where = "inside") -> Case:
-        """Return a case with equal tokens below, at or above the number."""
-        factor = {"inside": float(rng.uniform(0.1, 0.9)), "boundary": 1.0, "outside": 1 + float(rng.exponential(2.0))}
-        return binary_case(self.most * factor[where], 0.5)
-
-
-BINARY: tuple[Assumption, ...] = (TwoClasses(), OrthogonalInputs())
-ZERO_DESCENT: tuple[Assumption, ...] = (*BINARY, ConstantRateDescent(), ZeroStart())
-ANY_DESCENT: tuple[Assumption, ...] = (*BINARY, ConstantRateDescent())
-TIED_DESCENT: tuple[Assumption, ...] = (OrthogonalInputs(), Tied(), ConstantRateDescent())
-ZERO_FLOW: tuple[Assumption, ...] = (*BINARY, Flow(), ZeroStart())
-ANY_FLOW: tuple[Assumption, ...] = (*BINARY, Flow())
 
 
 # ---- cases ----------------------------------------------------------------------------------------------------

@@ -12,12 +12,11 @@ from mpmath import mpf
 from .... import analytics
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...precision import evaluate_twice
+from .orthogonal_assumptions import ZERO_DESCENT, FastTokens
 from .orthogonal_cases import (
     HOLDS,
     NOT_TESTABLE,
     VIOLATED,
-    ZERO_DESCENT,
-    FastTokens,
     after_start,
     binary_case,
     binary_family,
@@ -79,22 +78,30 @@ def _shift_case(rate: float, shift: float, **rest: Any) -> Case:
     return binary_case(rate, 0.5, steps=int(steps), **rest)
 
 
+def _after_shift(case: Case) -> Any:
+    """Return where k t exceeds the shift, stacked by token: there the statement speaks."""
+    shift = float(case.parameters.get("shift", 0.0))
+    return (rates(case) * saved_axis(case)[:, None] > shift).T.ravel()
+
+
 def _shifted(case: Case) -> Evidence:
     run, steps = after_start(case)
     shift = float(case.parameters.get("shift", 0.0))
     total = rates(case) * steps[:, None]
-    bound = np.where(total > shift, np.log(np.maximum(total - shift, 1e-300)), -np.inf)
-    error = run.error + 4 * UNIT * (np.abs(np.where(np.isfinite(bound), bound,
-    0.0)) + total / np.maximum(total - shift, 1e-9))
-    return stacked(run, run.margins, bound, np.where(total > shift, error, 0.0))
+    bound = np.log(np.maximum(total - shift, 1e-300))
+    error = run.error + 4 * UNIT * (np.abs(bound) + total / np.maximum(total - shift, 1e-9))
+    whole = stacked(run, run.margins, bound, error)
+    kept = _after_shift(case)
+    if not kept.any():
+        kept = np.ones_like(kept)
+    return Evidence(whole.axis[kept], whole.quantity[kept], whole.bound[kept], np.asarray(whole.error)[kept])
 
 
 def _exact_shifted(case: Case, index: int) -> Exact:
     shift = mpf(float(case.parameters.get("shift", 0.0)))
-    low = mpf(-(10**6))
-    return exact_descent(
-        case, index, lambda token, k, t, m: (m, mpmath.log(k * t - shift) if k * t > shift else low)
-    )
+    kept = _after_shift(case)
+    place = int(np.flatnonzero(kept)[index]) if kept.any() else index
+    return exact_descent(case, place, lambda token, k, t, m: (m, mpmath.log(max(k * t - shift, mpf("1e-300")))))
 
 
 # ---- the loss -------------------------------------------------------------------------------------------------

@@ -12,13 +12,12 @@ from mpmath import mpf
 from .... import analytics
 from ...case import Case, Evidence, Exact, Parameter
 from ...precision import evaluate_twice
+from .orthogonal_assumptions import ANY_FLOW, ZERO_FLOW
 from .orthogonal_cases import (
-    ANY_FLOW,
     FLOW_CASES,
     HOLDS,
     START,
     VIOLATED,
-    ZERO_FLOW,
     Run,
     exact_flow_margin,
     exact_token,

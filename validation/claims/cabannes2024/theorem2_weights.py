@@ -13,8 +13,8 @@ from ....dynamics import AssociativeMemory, GradientDescent, simulate
 from ...assumptions import OrthogonalInputs
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...precision import Descent, evaluate_twice, matrix
+from .orthogonal_assumptions import ANY_DESCENT
 from .orthogonal_cases import (
-    ANY_DESCENT,
     HOLDS,
     START,
     VIOLATED,
