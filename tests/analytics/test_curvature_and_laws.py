@@ -43,11 +43,10 @@ def torch_randn_small(raw, shape):
 
 
 def words_of(seed):
-    state = np.random.RandomState()
-    legacy = np.random.MT19937()
-    legacy._legacy_seeding(seed)
-    state = np.random.Generator(legacy)
-    return lambda count: state.bit_generator.random_raw(count)
+    """Return a function that yields the raw words of MT19937 seeded as init_genrand does."""
+    engine = np.random.MT19937()
+    engine._legacy_seeding(seed)
+    return engine.random_raw
 
 
 def fig6(dim):
