@@ -160,7 +160,7 @@ def _mode_margins(case: Case) -> Evidence:
     total, difference = problem.inputs[0] + problem.inputs[1], problem.inputs[0] - problem.inputs[1]
     first, second = 0.5 * gap @ run.final @ total, 0.5 * gap @ run.final @ difference
     measured = np.asarray(run["margin"])[-1]
-    size = float(np.abs(run.final).max() * np.abs(gap).sum()) + float(np.abs(measured).max())
+    size = float(np.abs(run.final).max() * np.abs(gap).sum()) + float(np.abs(np.asarray(run["margin"])).max())
     return Evidence(
         np.array([1.0, 2.0]), measured, np.array([second + first, second - first]), 32 * UNIT * size, axis_name="token"
     )
