@@ -68,7 +68,7 @@ class Group:
     id: str
     anchor: str
     title: Markup
-    place: str
+    place: Markup
     section: str
     errata: tuple[str, ...]
     kind: str
@@ -114,7 +114,7 @@ def _group(name: str, forms: dict[str, Result], sheet: FormulaSheet) -> Group:
         id=name,
         anchor=name.replace(".", "-"),
         title=Markup(sheet.prose(first.claim.title)),
-        place=first.claim.source.place,
+        place=Markup(sheet.prose(first.claim.source.place)),
         section=".".join(name.split(".")[:2]),
         errata=tuple(errata),
         kind=kind,
@@ -159,7 +159,7 @@ def entry(result: Result, sheet: FormulaSheet) -> Entry:
         assumptions=tuple(Markup(prose(str(a))) for a in claim.assumptions),
         reason=Markup(prose(wording.sentence(claim.reason))),
         proof=Markup(prose(wording.sentence(claim.proof))),
-        figure=_figure(claim, result.evidence, result.shown, sheet),
+        figure=_figure(claim, result.evidence, result.shown, sheet, told=witness is not None),
         slack=Markup(wording.number_html(verdict.slack if verdict is not None else None)),
         slack_value=verdict.slack if verdict is not None else None,
         place=_place(where, sheet),
@@ -206,6 +206,8 @@ def _name(name: str, sheet: FormulaSheet) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, float):
         return wording.number_html(value, 5)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return wording.digits_html(str(value))
     return str(Markup.escape(str(value)))
 
 
@@ -219,7 +221,7 @@ def _witness(witness: Any, sheet: FormulaSheet) -> dict[str, Any]:
         "slack": Markup(wording.number_html(witness.slack, 6)),
         "exact_slack": Markup(wording.digits_html(witness.exact_slack)) if witness.exact_slack is not None else None,
         "exact_error": Markup(_rounded(witness.exact_error)) if witness.exact_error is not None else None,
-        "method": witness.method or "",
+        "method": Markup(sheet.prose(witness.method or "")),
         "code": witness.code,
     }
 
@@ -234,13 +236,16 @@ def _rounded(text: str) -> str:
     return wording.digits_html(f"{value:.2g}e{power}" if power else f"{value:.2g}")
 
 
-def _figure(claim: Claim, evidence: Evidence | None, shown: Mapping[str, Any], sheet: FormulaSheet) -> Figure | None:
-    if evidence is None:
+def _figure(
+    claim: Claim, evidence: Evidence | None, shown: Mapping[str, Any], sheet: FormulaSheet, told: bool
+) -> Figure | None:
+    """Return the picture; a single point is not drawn but told, unless the witness tells it anyway."""
+    if evidence is None or (told and evidence.axis.size == 1):
         return None
     slack = evidence.slack(claim.relation)
     fails = bool((slack < -evidence.error).any())
     description = f"{claim.quantity} {claim.relation} {claim.bound}, against {evidence.axis_name}".replace("$", "")
-    single = evidence.axis.size == 1  # one point is told, not drawn
+    single = evidence.axis.size == 1
     return Figure(
         svg=Markup("" if single else picture.draw(evidence, claim.relation, description)),
         numbers=_both(evidence) if single else None,

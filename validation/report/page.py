@@ -56,6 +56,7 @@ class Composer:
         self._sheet = FormulaSheet()
         for claim in claims:
             self._sheet.prose(claim.title)
+            self._sheet.prose(claim.source.place)
 
     def add(self, result: Result) -> None:
         """Set the formulas of a result; `compose` then finds them done."""

@@ -97,12 +97,12 @@ def _worst(evidence: Evidence, relation: str, slack: Array, error: Array, fails:
 
 
 def _horizontal(evidence: Evidence) -> Axis:
-    """Return the horizontal axis; zero on a logarithmic axis is given the place of half the least positive value."""
+    """Return the horizontal axis: logarithmic if asked for or if it is long; zero then stands at its left end."""
     axis = evidence.axis[np.isfinite(evidence.axis)]
-    if evidence.axis_scale == "log" and axis.size and axis.max() > 0:
-        positive = axis[axis > 0]
-        if axis.min() >= 0:
-            return scale.spanning(positive, "log", margin=0.02)
+    positive = axis[axis > 0]
+    long = evidence.axis_scale == "log" or (positive.size > 2 and scale.is_wide(positive, 500.0))
+    if long and positive.size and axis.min() >= 0:
+        return scale.spanning(positive, "log", margin=0.02)
     return scale.spanning(axis, "linear", margin=0.02)
 
 

@@ -18,8 +18,10 @@ _RELATIONS = frozenset("=<>") | {
 }  # fmt: skip
 _SCRIPT = r"(?:[_^](?:\{(?:[^{}]|\{[^{}]*\})*\}|\\[A-Za-z]+|[^\s\\{}]))"
 _LARGE = re.compile(rf"\\(?:sum|prod|int)(?![A-Za-z])(?:\s*{_SCRIPT})*+(?!\s*\\[,;:!])")
+_FUNCTIONS = frozenset((r"\log", r"\exp", r"\sinh", r"\cosh", r"\tanh", r"\max", r"\min", r"\sup", r"\inf"))
 _OPERATOR = re.compile(r"(\\[A-Za-z]+|[A-Za-z0-9})\]])\s*(\\(?:log|exp|sinh|cosh|tanh|max|min|sum|prod)(?![A-Za-z]))")
 _SIGNS = frozenset("+-") | {r"\pm", r"\mp"}
+_SPACED = _RELATIONS | _SIGNS | _FUNCTIONS | {r"\left"}
 
 
 def split(tex: str) -> list[str]:
@@ -60,7 +62,7 @@ def spaced(tex: str) -> str:
     '\\sum_{x}\\, \\frac{1}{c_x}'
     """
     tex = _LARGE.sub(r"\g<0>\\,", tex.replace("^*", "^{*}"))  # mathtext would space a bare star like a product
-    return _OPERATOR.sub(lambda m: m[0] if m[1] in _RELATIONS | _SIGNS else rf"{m[1]}\,{m[2]}", tex)
+    return _OPERATOR.sub(lambda m: m[0] if m[1] in _SPACED else rf"{m[1]}\,{m[2]}", tex)
 
 
 def full_fractions(tex: str) -> str:

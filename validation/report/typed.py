@@ -124,7 +124,8 @@ def _worthwhile(core: str) -> bool:
         return False
     if re.match(r"(?:a|A|I)\s+(?![-+*/=<>])", core) and not re.match(r"A\s+\S*[_^(]", core):
         return False  # the article
-    if re.fullmatch(r"[A-Za-z]'?(?:\s[A-Za-z]'?)*", core) or re.search(r"[_^]|[A-Za-z]'?\(|[<>=~]", core):
+    symbols = r"[A-Za-z]'?(?:\s[A-Za-z]'?)*|\([A-Za-z](?:,\s[A-Za-z])+\)"  # "u W e", "(i, j)"
+    if re.fullmatch(symbols, core) or re.search(r"[_^]|[A-Za-z]'?\(|[<>=~]", core):
         return True
     if re.fullmatch(r"-?[\d.]+e[+-]?\d+", core):
         return True

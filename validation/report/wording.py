@@ -96,8 +96,10 @@ def digits_html(text: str) -> str:
     """Return a decimal number that is already text as HTML."""
     mantissa, exponent, power = escape(text).partition("e")
     if not (exponent and re.fullmatch(r"[+-]?\d+", power)):
-        return escape(text).replace("-", "−")
-    return f"{mantissa} × 10<sup>{int(power)}</sup>".replace("-", "−")
+        whole = re.fullmatch(r"-?\d{5,}", text)
+        return (f"{int(text):,}".replace(",", "\u202f") if whole else escape(text)).replace("-", "−")
+    factor = {"1": "", "-1": "-"}.get(mantissa, f"{mantissa} × ")
+    return f"{factor}10<sup>{int(power)}</sup>".replace("-", "−")
 
 
 def seconds(value: float) -> str:
