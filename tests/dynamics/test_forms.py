@@ -168,3 +168,35 @@ def test_the_cheapest_form_is_chosen() -> None:
         simulate(memory_of((3, 3, 3), 0), rule, steps=1, form="margins")
     with pytest.raises(InputError, match="did you mean 'particles'"):
         simulate(memory_of((3, 3, 3), 0), rule, steps=1, form="particle")
+
+
+def nudged(memory: AssociativeMemory, rng: np.random.Generator) -> AssociativeMemory:
+    """Return the memory with its inputs changed by one unit in the last place."""
+    signs = rng.choice([-1.0, 1.0], size=memory.inputs.shape)
+    return AssociativeMemory(
+        memory.inputs * (1.0 + signs * 2.0**-52), memory.outputs, memory.targets, memory.frequencies
+    )
+
+
+def test_forms_differ_by_no_more_than_one_ulp_of_the_inputs_makes() -> None:
+    """At rates far above 2/sharpness fifty steps can amplify one ulp a trillion times, in every form alike.
+
+    Of random problems with rates up to 1e6 about one in forty is so sensitive; the forms cannot agree better than the
+    motion agrees with itself. All others agree to 1e-12.
+    """
+    rng = np.random.default_rng(0)
+    sensitive = 0
+    for seed in range(200):
+        sizes = int(rng.integers(2, 7)), int(rng.integers(2, 5)), int(rng.integers(2, 7))
+        memory = AssociativeMemory.random(*sizes, "gaussian", "zipf", rng=seed)
+        rule = GradientDescent(10.0 ** rng.uniform(-3.0, 6.0))
+        found = runs(memory, rule, 50)
+        reference = found["weights"]["scores"]
+        largest = np.abs(reference).max()
+        gap = max(np.abs(run["scores"] - reference).max() for run in found.values()) / largest
+        if gap <= 1e-12:
+            continue
+        sensitive += 1
+        changed = [simulate(nudged(memory, rng), rule, steps=50, form="weights", observe="scores") for _ in range(4)]
+        assert gap < 1e3 * max(np.abs(run["scores"] - reference).max() for run in changed) / largest
+    assert sensitive <= 20
