@@ -13,7 +13,7 @@ from mpmath import mpf
 from .... import analytics
 from ....dynamics import simulate
 from ...assumptions import ConstantRateDescent, FrequentFirst, TwoTokens, ZeroStart
-from ...case import Case, Evidence, Exact, Parameter
+from ...case import Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim, Source
 from ...precision import evaluate_twice
 from ...verdict import Outcome
@@ -25,6 +25,7 @@ from .two_token_cases import (
     UNIT,
     Interfering,
     descend,
+    descent_case,
     descent_family,
     numbers,
     saved_steps,
@@ -183,7 +184,16 @@ CLAIMS = (
         bound=r"$\log 2$", expected=VIOLATED,
         reason="a later step can spike: alpha = 0.8, p_1 = 0.55 (0.44 < 0.45), K = 50: L = .693, .213, 2.257, 11.60",
         assumptions=(*DESCENT_PRINTED, Interfering(positive=False)),
-        family=descent_family(LATER, (LATER,), Parameter("correlation", 0.0, 0.99), Parameter("rare", 0.3, 0.5)),
+        family=Family(  # moderate rates and few steps: beyond, a trajectory is too sensitive to be certified
+            (
+                Parameter("correlation", 0.0, 0.99), Parameter("rare", 0.3, 0.5),
+                Parameter("learning_rate", 1.0, 100.0, "log"),
+            ),
+            build=lambda correlation, rare, learning_rate, steps=12: descent_case(
+                correlation, rare, learning_rate, 2.0, steps
+            ),
+            show={"correlation": 0.8, "rare": 0.45, "learning_rate": 50.0},
+        ),
         evaluate=lambda case: _loss_below(case, LOG2),
         exact=lambda case, index: _exact_loss_below(case, index, lambda: mpmath.log(2)),
     ),

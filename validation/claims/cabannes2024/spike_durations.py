@@ -150,7 +150,7 @@ MISCOUNT: Mapping[str, Any] = {
     "correlation": 0.46928571428571436, "rare": 0.3, "learning_rate": 80.0, "squared_distance": 2.0, "steps": 60,
 }  # fmt: skip
 NAIVE: Mapping[str, Any] = {
-    "correlation": 0.9, "rare": 0.4, "learning_rate": 1e4, "squared_distance": 2.0, "steps": 60,
+    "correlation": 0.9, "rare": 0.4, "learning_rate": 1e3, "squared_distance": 2.0, "steps": 60,
 }  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def _large_rates(show: Mapping[str, Any], correlation: tuple[float, float], rare
     return Family(
         (
             Parameter("correlation", *correlation), Parameter("rare", *rare),
-            Parameter("learning_rate", 60.0, 1e5, "log"),
+            Parameter("learning_rate", 60.0, 2e3, "log"),
         ),
         build=lambda correlation, rare, learning_rate, squared_distance=2.0, steps=60: descent_case(
             correlation, rare, learning_rate, squared_distance, steps

@@ -17,20 +17,8 @@ from ...case import Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim, Relation, Source
 from ...verdict import Outcome
 from .two_token_cases import (
-    DESCENT_CORRECTED,
-    DESCENT_PRINTED,
-    PAPER,
-    UNIT,
-    Array,
-    Form,
-    Picked,
-    Run,
-    descend,
-    descent_case,
-    descent_family,
-    numbers,
-    saved_steps,
-    state_family,
+    DESCENT_CORNERS, DESCENT_CORRECTED, DESCENT_PRINTED, PAPER, UNIT, Array, Form, Picked, Run, descend,
+    descent_case, descent_family, numbers, saved_steps, state_family
 )  # fmt: skip
 from .two_token_precision import exact_line_root, exact_numbers, exact_velocity, twice_descent
 
@@ -299,6 +287,7 @@ CLAIMS = (
         _mean_margin, _exact_mean_margin,
         proof="F(g) = e^g + Qg is convex, so a step raises it by at least F'(g) times the step; L1 and L2 bound "
         "the step",
+        family=descent_family(SHOW, (*DESCENT_CORNERS, {**DESCENT_CORNERS[-2], "steps": 1000000})),
     ),
     _claim(
         "equation37", "telescope", "printed", "T4.12", "(37)", "Equation (37): descent, summed",

@@ -134,8 +134,8 @@ DESCENT_CORNERS: tuple[Mapping[str, Any], ...] = (
     {"correlation": -1 + 1e-9, "rare": 0.25, "learning_rate": 1e5, "squared_distance": 2.0, "steps": 2000},
     {"correlation": 0.5, "rare": 0.5, "learning_rate": 1e-6, "squared_distance": 2.0, "steps": 2000},
     {"correlation": 0.3, "rare": 1e-12, "learning_rate": 1e6, "squared_distance": 2.0, "steps": 2000},
-    {"correlation": 0.95, "rare": 0.25, "learning_rate": 1.0, "squared_distance": 2.0, "steps": 1000000},
-    {"correlation": -0.5, "rare": 0.3, "learning_rate": 100.0, "squared_distance": 0.02, "steps": 1000000},
+    {"correlation": 0.95, "rare": 0.25, "learning_rate": 1.0, "squared_distance": 2.0, "steps": 100000},
+    {"correlation": -0.5, "rare": 0.3, "learning_rate": 100.0, "squared_distance": 0.02, "steps": 100000},
 )
 
 
