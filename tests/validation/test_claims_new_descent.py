@@ -10,13 +10,6 @@ import traindyn as td
 from traindyn import analytics
 from traindyn.validation.claims.cabannes2024 import new_descent, new_descent_loss
 from traindyn.validation.claims.cabannes2024 import orthogonal_cases as cases
-from traindyn.validation.claims.cabannes2024.orthogonal_assumptions import (
-    FastTokens,
-    MiniBatches,
-    PlainDescent,
-    SlowTokens,
-    Tied,
-)
 from traindyn.validation.verdict import Outcome
 
 CLAIMS = [*new_descent.CLAIMS, *new_descent_loss.CLAIMS]
@@ -125,14 +118,3 @@ def test_own_problem_with_tied_classes():
         start = np.random.default_rng(0).normal(size=(6, 6))
         verdict = td.check(name, problem=memory, rule=td.GradientDescent(7.0), steps=10, initial=start)
         assert verdict.outcome == Outcome.NOT_APPLICABLE
-
-
-@pytest.mark.parametrize("assumption", [Tied(), FastTokens(2.0), SlowTokens(3.0), PlainDescent(), MiniBatches()])
-def test_assumptions_draw_inside_on_and_outside(assumption):
-    rng = np.random.default_rng(5)
-    for _ in range(5):
-        assert assumption.holds(assumption.draw(rng, "inside"))
-        assert assumption.holds(assumption.draw(rng, "boundary"))
-        outside = assumption.draw(rng, "outside")
-        assert not assumption.holds(outside)
-        assert str(assumption) in assumption.explain(outside)

@@ -269,7 +269,7 @@ def _particles(case: Case) -> Evidence:
     largest = np.maximum.accumulate(np.abs(seen).max(axis=1))
     # below 2/sharpness rounding does not grow; above it one step stretches it by at most rate * norm - 1
     sharp = 0.5 * case.rule.rate(0) * np.trace(problem.input_gram) * np.trace(problem.output_gram)
-    growth = np.minimum(np.exp(rows * np.log(max(1.0, sharp - 1.0))), 1e8)
+    growth = np.exp(np.minimum(rows * np.log(max(1.0, sharp - 1.0)), np.log(1e8)))
     error = 64 * UNIT * (1 + rows) * (1 + largest) * growth * problem.dim
     return Evidence(rows.astype(float), seen[rows, worst], moved[rows, worst], error)
 

@@ -13,7 +13,7 @@ from ....dynamics import GradientDescent
 from ...assumptions import OrthogonalInputs
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...precision import evaluate_twice
-from .orthogonal_assumptions import TIED_DESCENT, PlainDescent, SlowTokens, Tied
+from .orthogonal_assumptions import TIED_DESCENT, Asymptotic, PlainDescent, SlowTokens, StartWithin, Tied
 from .orthogonal_cases import (
     HOLDS,
     RATE,
@@ -278,7 +278,7 @@ CLAIMS = (
         rf"$\sum_{{s<t}}\eta_s$.",
         ("$m_t$", ">=", r"flow margin at $\sum\eta_s$"), HOLDS, "new",
         proof=r"$F(m)=e^m+am$ is convex and $F'(m)z=k$, so $F(m+z)\geq F(m)+k$, while the flow has equality.",
-        assumptions=(OrthogonalInputs(), Tied(), PlainDescent()),
+        assumptions=(OrthogonalInputs(), Tied(), PlainDescent(), StartWithin()),
         family=Family(
             (CLASSES, RATE, START, Parameter("decay", 0.0, 1.0)), build=_fading_case,
             show={"n_classes": 2, "rate": 1.0, "initial": 0.0, "decay": 0.0},
@@ -322,7 +322,7 @@ CLAIMS = (
         (r"$e^{m_t}-kt-(\frac{k}{2}-a)\log(kt)$", "==", r"$C_\infty+$ next term"), HOLDS,
         "new; tested with the next term, from t = 1000 on; the tolerance is the size of the second-order terms",
         proof=r"Sum $e^{m'}-e^m-(\frac{k}{2}-a)z=k+z(\phi(z)-\frac{k}{2})$ with $z_t\sim 1/t$.",
-        assumptions=TIED_DESCENT, cases=(20, 200), directed=(8, 60),
+        assumptions=(*TIED_DESCENT, Asymptotic()), cases=(20, 200), directed=(8, 60),
         family=Family(
             (Parameter("n_classes", 2, 8, "integer"), Parameter("rate", 0.2, 10.0, "log"), Parameter("initial", -4.0,
             2.0)),

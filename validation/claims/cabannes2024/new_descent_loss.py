@@ -15,7 +15,7 @@ from ...assumptions import ZeroStart
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...precision import evaluate_twice
 from .new_descent import CLASSES
-from .orthogonal_assumptions import TIED_DESCENT, ZERO_DESCENT, FastTokens, SlowTokens
+from .orthogonal_assumptions import TIED_DESCENT, ZERO_DESCENT, FastTokens, LogarithmDecides, RunsUntil, SlowTokens
 from .orthogonal_cases import (
     HOLDS,
     RATE,
@@ -161,7 +161,7 @@ CLAIMS = (
         r"$\max_t kt\log(1+e^{-m_t})\geq 1.079435\,(1-k)$ for $k\leq 0.1$, at $kt=14.03$.",
         (r"$\max_t\,kt\log(1+e^{-m_t})$", ">=", "$1.079435\\,(1-k)$"), HOLDS, "new",
         proof=r"By (3.4) $kt\geq e^{m}+(1-k/2)m-1$; at $m=2.526$ this loses $\frac{k}{2}m\log(1+e^{-m})=0.097k$.",
-        assumptions=(*ZERO_DESCENT, SlowTokens(0.1)),
+        assumptions=(*ZERO_DESCENT, SlowTokens(0.1), RunsUntil(14.9)),
         family=Family(
             (Parameter("rate", 1e-3, 0.1, "log"),), build=_peak_case, show={"rate": 0.01}, corners=({"rate": 1e-4},)
         ),
@@ -206,17 +206,17 @@ CLAIMS = (
             (r"$\eta tL(W_t)\,/\,\sum_x p(x)/c_x$", relation, "$1$"), HOLDS, "new; the exact rate",
             proof=r"(3.5) in $\log(1+e^{-m})$: the term of order $\log(t)/t^2$ has the sign of $\sum p(1-\eta "
             r"c_x/2)/c_x^2$.",
-            assumptions=ZERO_DESCENT,
+            assumptions=(*ZERO_DESCENT, LogarithmDecides(1 if side == "below" else -1)),
             family=Family(
-                (Parameter("factor", low, high, "log"), Parameter("rare", 0.25, 0.5, "log"),
-                 Parameter("squared_norm", 0.7, 1.4, "log")),
+                (Parameter("factor", low, high, "log"), Parameter("rare", 0.1, 0.5, "log"),
+                 Parameter("squared_norm", 0.5, 2.0, "log")),
                 build=_late_case, show={"factor": middle, "rare": 0.3, "squared_norm": 1.0},
             ),
             evaluate=_late, exact=_exact_late, cases=(20, 200), directed=(8, 60),
         )
         for name, verb, side, sign, relation, low, high, middle in (
-            ("fails_late", "fails", "below", ">", ">=", 0.05, 0.6, 0.5),
-            ("holds_late", "holds", "above", "<", "<=", 1.25, 20.0, 2.0),
+            ("fails_late", "fails", "below", ">", ">=", 0.05, 0.9, 0.5),
+            ("holds_late", "holds", "above", "<", "<=", 1.1, 20.0, 2.0),
         )
     ),
 )  # fmt: skip

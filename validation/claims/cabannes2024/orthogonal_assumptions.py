@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .... import analytics
 from ....dynamics import AssociativeMemory, GradientDescent, StochasticGradientDescent
 from ...assumption import Assumption, Where
 from ...assumptions import ConstantRateDescent, OrthogonalInputs, TwoClasses, ZeroStart, off_diagonal
@@ -144,9 +145,115 @@ class MiniBatches(Assumption):
         return Case(problem=problem, rule=StochasticGradientDescent(0.1, size), steps=1)
 
 
+@dataclass(frozen=True)
+class StartWithin(Assumption):
+    """The initial margins are moderate: beyond +-700 e^m leaves the range of a float64."""
+
+    most: float = 700.0
+
+    @property
+    def statement(self) -> str:  # type: ignore[override]
+        """Return the condition as a formula."""
+        return rf"$|m_0(x)|\leq {self.most:g}$ for every token"
+
+    def holds(self, case: Case) -> bool:
+        """Return whether every initial margin lies within the range."""
+        return bool(np.abs(tokens(case).start).max() <= self.most)
+
+    def draw(self, rng: np.random.Generator, where: Where = "inside") -> Case:
+        """Return a case with that initial margin."""
+        factor = {"inside": float(rng.uniform(-0.9, 0.9)), "boundary": 1 - 1e-12,
+        "outside": 1 + float(rng.exponential())}
+        return binary_case(1.0, 0.5, initial=self.most * factor[where])
+
+
+@dataclass(frozen=True)
+class RunsUntil(Assumption):
+    """The run is long: k_x t reaches a given number for every token."""
+
+    least: float
+
+    @property
+    def statement(self) -> str:  # type: ignore[override]
+        """Return the condition as a formula."""
+        return rf"the run goes to $\eta c_xt\geq {self.least:g}$ for every token"
+
+    def holds(self, case: Case) -> bool:
+        """Return whether min k_x times the number of steps is at least the number."""
+        total = (case.steps or 0) * float((tokens(case).speed * case.rule.learning_rate).min())
+        return total >= self.least * (1 - 1e-12)
+
+    def draw(self, rng: np.random.Generator, where: Where = "inside") -> Case:
+        """Return a run of 100 steps with a rate that just reaches the number (boundary), or more, or less."""
+        factor = {"inside": 1 + float(rng.exponential()), "boundary": 1.0, "outside": float(rng.uniform(0.1, 0.9))}
+        return binary_case(self.least * factor[where] / 100, 0.5, steps=100)
+
+
+@dataclass(frozen=True)
+class LogarithmDecides(Assumption):
+    """t is so large that the logarithm in (3.5) outweighs the constants, and so gives the sign of eta t L - sum p/c."""
+
+    sign: int
+
+    @property
+    def statement(self) -> str:  # type: ignore[override]
+        """Return the condition as a formula."""
+        relation = ">" if self.sign > 0 else "<"
+        term = r"\sum_x\frac{p}{c_x^2}[(1-\frac{k_x}{2})\log(k_xt)-C_\infty-\frac{1}{2}]"
+        return rf"$t$ is large: ${term}{relation} 0$ by a fifth of the sum of sizes, and $k_xt\geq 1000$"
+
+    def holds(self, case: Case) -> bool:
+        """Return whether the sum has the sign, by a fifth of the sum of its terms' sizes."""
+        speed = tokens(case).speed
+        k = speed * case.rule.learning_rate
+        total = k * int(case.steps or 0)
+        if total.min() < 1000 or k.min() < 1e-4 or k.max() > 100:
+            return False
+        limits = np.array([analytics.descent_constant(float(rate)).value for rate in k])
+        weight = case.problem.frequencies / speed**2
+        lead = (1 - k / 2) * np.log(total)
+        rest = limits + 0.5
+        size = float(np.sum(weight * (np.abs(lead) + np.abs(rest))))
+        return bool(self.sign * float(np.sum(weight * (lead - rest))) > 0.2 * size)
+
+    def draw(self, rng: np.random.Generator, where: Where = "inside") -> Case:
+        """Return equal tokens with a rate on the right or wrong side of 2; the boundary has fewer steps."""
+        low, high = float(rng.uniform(0.2, 1.0)), float(rng.uniform(3.0, 8.0))
+        inside, outside = (low, high) if self.sign > 0 else (high, low)
+        steps = 6000 if where == "boundary" else 50000
+        return binary_case(outside if where == "outside" else inside, 0.5, steps=steps)
+
+
+@dataclass(frozen=True)
+class Asymptotic(Assumption):
+    """The terms of (3.5) beyond k t are small against k t from t = 1000 on."""
+
+    statement: str = r"$t\geq 1000$, and $|k/2-a|\log(kt)+|C_\infty|+a+k\leq 0.3\,kt$ there"
+
+    def holds(self, case: Case) -> bool:
+        """Return whether the run has 1000 steps and the terms are small for every token."""
+        constants = tokens(case)
+        k = constants.speed * case.rule.learning_rate
+        if int(case.steps or 0) < 1000 or k.min() < 1e-3 * constants.wrong or k.max() > 100 + constants.wrong:
+            return False
+        if np.abs(constants.start).max() > 30:
+            return False
+        for rate, start in zip(k, constants.start, strict=True):
+            limit = analytics.descent_constant(float(rate), float(start), constants.wrong).value
+            lead = abs(rate / 2 - constants.wrong) * abs(np.log(1000 * rate))
+            if lead + abs(limit) + constants.wrong + rate > 0.3 * 1000 * rate:
+                return False
+        return True
+
+    def draw(self, rng: np.random.Generator, where: Where = "inside") -> Case:
+        """Return equal tokens; the boundary has exactly 1000 steps, outside has fewer."""
+        steps = {"inside": 5000, "boundary": 1000, "outside": 999}[where]
+        return binary_case(float(rng.uniform(0.3, 6.0)), 0.5, steps=steps)
+
+
 BINARY: tuple[Assumption, ...] = (TwoClasses(), OrthogonalInputs())
 ZERO_DESCENT: tuple[Assumption, ...] = (*BINARY, ConstantRateDescent(), ZeroStart())
 ANY_DESCENT: tuple[Assumption, ...] = (*BINARY, ConstantRateDescent())
-TIED_DESCENT: tuple[Assumption, ...] = (OrthogonalInputs(), Tied(), ConstantRateDescent())
+TIED_DESCENT: tuple[Assumption, ...] = (OrthogonalInputs(), Tied(), ConstantRateDescent(), StartWithin())
 ZERO_FLOW: tuple[Assumption, ...] = (*BINARY, Flow(), ZeroStart())
-ANY_FLOW: tuple[Assumption, ...] = (*BINARY, Flow())
+ANY_FLOW: tuple[Assumption, ...] = (*BINARY, Flow(), StartWithin())

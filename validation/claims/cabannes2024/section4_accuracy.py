@@ -45,6 +45,33 @@ class ExposedTargets(Assumption):
         return _case(bulge, float(rng.uniform(0.0, 0.5)), 1.0)
 
 
+@dataclass(frozen=True)
+class ProvedSteps(Assumption):
+    """The rate is at most 4/(D^2 lambda), and the run reaches the step by which convexity proves accuracy 1."""
+
+    statement: str = r"$\eta\leq 4/(D^2\lambda)$, and at least as many steps as the proof needs"
+
+    def holds(self, case: Case) -> bool:
+        """Return whether the rate is safe and the run long enough."""
+        share = case.rule.learning_rate / _safe_rate(case)
+        return bool(share <= 1 + 1e-12) and int(case.steps or 0) >= proved_steps(case, min(share, 1.0))
+
+    def draw(self, rng: np.random.Generator, where: Where = "inside") -> Case:
+        """Return a member of the midpoint family with all the steps that it needs (boundary), twice or half as many."""
+        case = _safe_case(float(rng.uniform(0.2, 1.0)), float(rng.uniform(0, 0.5)), 1.0)
+        steps = {"inside": 2 * int(case.steps or 0), "boundary": int(case.steps or 0),
+        "outside": int(case.steps or 0) // 2}
+        return Case(problem=case.problem, rule=case.rule, steps=steps[where])
+
+
+def _safe_rate(case: Case) -> float:
+    """Return 4/(D^2 lambda), one over the largest curvature that the loss can have."""
+    problem = case.problem
+    diameter = max(float(np.sum((a - b) ** 2)) for a in problem.outputs for b in problem.outputs)
+    top = float(np.linalg.eigvalsh((problem.inputs.T * problem.frequencies) @ problem.inputs)[-1])
+    return 4.0 / (diameter * top)
+
+
 def _case(bulge: float, correlation: float, rate: float, steps: int = 3000) -> Case:
     """Return three tokens of three classes; u_2 lies at a height `bulge` above the midpoint of u_1 and u_3."""
     base = AssociativeMemory.random(3, 3, 3, embedding="equicorrelated", correlation=correlation, rng=0)
@@ -92,10 +119,8 @@ def _is_mean(own: list[Any], first: list[Any], second: list[Any]) -> bool:
 def _safe_case(bulge: float, correlation: float, share: float) -> Case:
     """Return a run to the step at which convexity proves perfect accuracy, at `share` of the rate 8/(D^2 lambda)."""
     case = _case(bulge, correlation, 1.0)
-    problem = case.problem
-    diameter = max(float(np.sum((a - b) ** 2)) for a in problem.outputs for b in problem.outputs)
-    top = float(np.linalg.eigvalsh((problem.inputs.T * problem.frequencies) @ problem.inputs)[-1])
-    return Case(problem=problem, rule=GradientDescent(share * 4.0 / (diameter * top)), steps=proved_steps(case, share))
+    rule = GradientDescent(share * _safe_rate(case))
+    return Case(problem=case.problem, rule=rule, steps=proved_steps(case, share))
 
 
 def proved_steps(case: Case, share: float) -> int:
@@ -105,9 +130,7 @@ def proved_steps(case: Case, share: float) -> int:
     p_min log 2 leaves no token wrong.
     """
     problem = case.problem
-    diameter = max(float(np.sum((a - b) ** 2)) for a in problem.outputs for b in problem.outputs)
-    top = float(np.linalg.eigvalsh((problem.inputs.T * problem.frequencies) @ problem.inputs)[-1])
-    rate = share * 4.0 / (diameter * top)
+    rate = share * _safe_rate(case)
     norm = 1.0 / analytics.hard_margin(problem).margin
     goal = float(problem.frequencies.min()) * math.log(2.0)
     best = math.inf
@@ -154,7 +177,7 @@ CLAIMS = (
         proof=r"Independent $e_x$: $We_x$ is free, so $W$ exists with all margins $\geq 1$. For rates up to $1/\beta$, "
         r"$L(W_T)\leq L(W^*)+\|W^*\|^2/(2\eta T)$ for every $W^*$; take $W^*$ with margins $s$. A wrong token costs "
         r"$p\log 2$.",
-        assumptions=(IndependentInputs(), ExposedTargets(), ConstantRateDescent(), ZeroStart()),
+        assumptions=(IndependentInputs(), ExposedTargets(), ConstantRateDescent(), ZeroStart(), ProvedSteps()),
         cases=(8, 100), directed=(4, 30),
         family=Family(
             (Parameter("bulge", 0.2, 1.0), Parameter("correlation", 0.0, 0.5), Parameter("share", 0.3, 1.0)),
