@@ -244,6 +244,17 @@ def test_the_violated_part_is_shaded_and_only_that():
     assert 'class="fails"' in bad
 
 
+def test_stacked_and_interleaved_evidence_is_drawn_as_curves_not_as_zigzag():
+    stacked = Evidence(np.tile(np.arange(1.0, 6.0), 2), np.repeat([1.0, 2.0], 5), np.zeros(10))
+    interleaved = Evidence(np.repeat(np.arange(1.0, 6.0), 2), np.tile([1.0, 2.0], 5), np.zeros(10))
+    lines = [
+        sorted(re.findall(r'<path class="quantity" d="([^"]*)"', picture.draw(evidence, ">=", "d")))
+        for evidence in (stacked, interleaved)
+    ]
+    assert lines[0] == lines[1]
+    assert len(lines[0]) == 2
+
+
 def test_axis_positions_and_ticks():
     logarithmic = scale.Axis("log", 1e-3, 1e3)
     np.testing.assert_allclose(logarithmic.position(np.array([1e-3, 1.0, 1e3])), [0, 0.5, 1], atol=1e-15)

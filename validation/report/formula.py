@@ -22,6 +22,7 @@ _DOLLARS = re.compile(r"(?<!\\)\$(.+?)(?<!\\)\$", re.DOTALL)
 _TRAILING = re.compile(r"^[.,;:!?)\]’”…]+")
 _MINUS = re.compile(r"(?<![\w.)−-])-(?=\d)")  # a sign before a number, not a hyphen or a difference
 _POWER = re.compile(r"(?<![\w.])((?:−?\d+\.)?\d+)e([+-]?\d+)(?![\w.])")
+_LEADING = re.compile(r"[(\[“‘]+$")
 _LONG = 11.0  # ems; a shorter formula is never broken
 
 
@@ -59,12 +60,15 @@ class FormulaSheet:
         """Return the text as HTML: everything escaped, each ``$...$`` set as a formula."""
         parts, end = [], 0
         for match in _DOLLARS.finditer(text):
-            parts.append(self._between(text[end : match.start()]))
+            before = text[end : match.start()]
+            opening = _LEADING.search(before)
+            lead = opening.group() if opening else ""
+            parts.append(self._between(before[: len(before) - len(lead)]))
             end = match.end()
             trailing = _TRAILING.match(text[end:])
             glued = trailing.group() if trailing else ""
             end += len(glued)
-            parts.append(self.formula(match.group(1), glued=glued))
+            parts.append(self.formula(match.group(1), glued=glued, lead=lead))
         return "".join(parts) + self._between(text[end:])
 
     def _between(self, text: str) -> str:
@@ -83,10 +87,11 @@ class FormulaSheet:
         self.failures.pop()
         return None
 
-    def formula(self, tex: str, glued: str = "", display: bool = False) -> str:
+    def formula(self, tex: str, glued: str = "", display: bool = False, lead: str = "") -> str:
         """Return one formula (TeX without dollars) as HTML.
 
-        `glued` is punctuation that must stay on its line; `display` sets fractions in full size.
+        `glued` is punctuation that must stay on its line, `lead` an opening bracket before it; `display` sets
+        fractions in full size.
         """
         if display:
             tex = typesetting.full_fractions(tex)
@@ -97,8 +102,10 @@ class FormulaSheet:
                 pieces = [self._piece(piece) for piece in typesetting.split(tex)]
         except ValueError as error:
             self.failures.append((tex, str(error)))
-            return f'<code class="tex">{escape(tex)}</code>{escape(glued)}'
+            return f'{escape(lead)}<code class="tex">{escape(source)}</code>{escape(glued)}'
         drawn = [svg for svg, _ in pieces]
+        if lead:
+            drawn[0] = f'<span class="glue">{escape(lead)}{drawn[0]}</span>'
         if glued:
             drawn[-1] = f'<span class="glue">{drawn[-1]}{escape(glued)}</span>'
         label = escape(" ".join(source.split()), quote=True)

@@ -72,7 +72,7 @@ def draw(evidence: Evidence, relation: str, description: str) -> str:
     joined = not _ITEMS.match(evidence.axis_name)
     for piece in _pieces(evidence.axis):
         keep = piece[_thin(evidence.quantity[piece] - evidence.bound[piece], fails[piece])]
-        parts.append(_shade(upper, evidence, keep, fails))
+        parts.append(_shade(upper, evidence, keep, fails) if joined else _spans(upper, evidence, keep[fails[keep]]))
         # the dashed bound lies on top, so that both are seen where they coincide
         parts.append(_curve(upper, evidence.axis, evidence.quantity, keep, "quantity", joined))
         parts.append(_curve(upper, evidence.axis, evidence.bound, keep, "bound", joined))
@@ -131,6 +131,9 @@ def _slack_panel(
 
 def _pieces(axis: Array) -> list[NDArray[np.int64]]:
     """Return the index ranges along which the axis increases: evidence may stack several curves."""
+    _, counts = np.unique(axis, return_counts=True)
+    if counts.size and counts[0] > 1 and (counts == counts[0]).all() and (np.diff(axis) >= 0).all():
+        return [np.arange(first, axis.size, counts[0]) for first in range(counts[0])]  # several values at each point
     breaks = np.flatnonzero(np.diff(axis) <= 0) + 1
     pieces = np.split(np.arange(axis.size), breaks)
     if len(pieces) > 40:  # not curves but unordered points
@@ -197,6 +200,15 @@ def _shade(panel: _Panel, evidence: Evidence, keep: NDArray[np.int64], fails: ND
         if len(there) == len(back) == 1 and len(there[0]) > 1:
             shapes.append(_path(there[0] + back[0][::-1]) + "Z")
     return f'<path class="fails" d="{"".join(shapes)}"/>' if shapes else ""
+
+
+def _spans(panel: _Panel, evidence: Evidence, failing: NDArray[np.int64]) -> str:
+    """Return a line from quantity to bound at each item for which the relation fails."""
+    x = panel.x(_visible(panel.horizontal, evidence.axis[failing])).tolist()
+    ends = (panel.y(evidence.quantity[failing]).tolist(), panel.y(evidence.bound[failing]).tolist())
+    spans = [span for span in zip(x, *ends, strict=True) if np.isfinite(span).all()]
+    drawn = "".join(f"M{place:.1f} {start:.1f}V{end:.1f}" for place, start, end in spans)
+    return f'<path class="worst fails span" d="{drawn}"/>' if drawn else ""
 
 
 def _band(panel: _Panel, axis: Array, error: Array, keep: NDArray[np.int64], two_sided: bool) -> str:
