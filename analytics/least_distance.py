@@ -145,12 +145,9 @@ def _least_distance(rows: Array) -> tuple[Array, Array] | None:
 def _polished(rows: Array, weights: Array, multipliers: Array) -> tuple[Array, Array]:
     """Return the solution re-solved on its active set, if that keeps it feasible and its multipliers positive."""
     active = multipliers > 1e-12 * multipliers.max(initial=0.0)
-    gram = rows[active] @ rows[active].T
-    try:
-        exact = np.linalg.solve(gram, np.ones(int(active.sum())))
-    except np.linalg.LinAlgError:
-        return weights, multipliers
-    candidate = rows[active].T @ exact
+    # least-norm solution of rows z = 1 and the multipliers that give it, without squaring the condition number
+    candidate = np.linalg.lstsq(rows[active], np.ones(int(active.sum())), rcond=None)[0]
+    exact = np.linalg.lstsq(rows[active].T, candidate, rcond=None)[0]
     before, after = float((rows @ weights).min()), float((rows @ candidate).min())
     if np.all(exact > 0.0) and after >= 1.0 - 1e-11 and after >= before - 1e-11:
         full = np.zeros_like(multipliers)
