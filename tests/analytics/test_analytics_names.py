@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 
 import pytest
+
 from traindyn import analytics
 
 
