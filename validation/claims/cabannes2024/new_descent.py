@@ -251,8 +251,8 @@ def _steps(case: Case, side: int) -> Evidence:
         bounds.append(found)
     if not sum(map(len, axis)):
         one = np.ones(1)
-        return Evidence(one, one, one * (0.5 if side == 0 else 2.0), 0.0, axis_name="margin m")
-    return Evidence(np.concatenate(axis), np.concatenate(counts), np.concatenate(bounds), 0.0, axis_name="margin m")
+        return Evidence(one, one, one * (0.5 if side == 0 else 2.0), 0.0, axis_name="level m")
+    return Evidence(np.concatenate(axis), np.concatenate(counts), np.concatenate(bounds), 0.0, axis_name="level m")
 
 
 TIED_START = r"two classes, or tied wrong classes ($a=M-1$), any start $m_0$, any rate $k$"
