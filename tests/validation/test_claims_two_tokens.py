@@ -19,8 +19,8 @@ HOME = "traindyn.validation.claims.cabannes2024."
 MODULES = [
     importlib.import_module(HOME + name)
     for name in (
-        "equations_two_tokens", "theorem4_flow", "appendix_c_flow", "theorem4_descent", "proposition5", "spikes",
-        "spike_durations", "new_two_tokens",
+        "equations_two_tokens", "theorem4_flow", "appendix_c_flow", "theorem4_descent", "section42_two_tokens",
+        "proposition5", "spikes", "spike_durations", "new_two_tokens",
     )
 ]  # fmt: skip
 CASES = importlib.import_module(HOME + "two_token_cases")

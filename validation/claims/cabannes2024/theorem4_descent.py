@@ -1,4 +1,4 @@
-"""Theorem 4 for gradient descent, with the steps of Appendix C.1 and Section 4.2, printed and corrected."""
+"""Theorem 4 for gradient descent, with the steps of Appendix C.1, printed and corrected."""
 
 from __future__ import annotations
 
@@ -11,16 +11,25 @@ import numpy as np
 from mpmath import mpf
 
 from .... import analytics
-from ....dynamics import simulate
-from ...assumptions import ConstantRateDescent, CorrelationBetween, TwoTokens, ZeroStart
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim, Relation, Source
 from ...verdict import Outcome
 from .two_token_cases import (
-    DESCENT_CORNERS, DESCENT_CORRECTED, DESCENT_PRINTED, PAPER, UNIT, Array, Form, Picked, Run, descend,
-    descent_case, descent_family, numbers, saved_steps, state_family
+    DESCENT_CORNERS,
+    DESCENT_CORRECTED,
+    DESCENT_PRINTED,
+    PAPER,
+    Array,
+    Form,
+    Picked,
+    Run,
+    descend,
+    descent_case,
+    descent_family,
+    numbers,
+    saved_steps,
 )  # fmt: skip
-from .two_token_precision import exact_line_root, exact_numbers, exact_velocity, twice_descent
+from .two_token_precision import exact_line_root, exact_numbers, twice_descent
 
 SHOW = {"correlation": 0.9, "rare": 0.1, "learning_rate": 100.0, "squared_distance": 2.0, "steps": 300}
 FAMILY = descent_family(SHOW)
@@ -198,59 +207,7 @@ def _aligning_case(correlation: float, rare: float, learning_rate: float, steps:
     return descent_case(correlation, rare, learning_rate, 2.0, steps)
 
 
-# one step
-
-
-def _first_margins(case: Case) -> Evidence:
-    """T4.16 corrected: the least margin after one step against K min(p_1 - alpha p_2, p_2 - alpha p_1)."""
-    correlation, (first, second), distance = numbers(case)
-    run = simulate(case.problem, case.rule, steps=1, observe=("margin",), initial=case.initial)
-    scale = 0.5 * _rate(case) * distance
-    least = float(np.asarray(run["margin"])[-1].min())
-    bound = scale * min(first - correlation * second, second - correlation * first)
-    return Evidence(np.ones(1), np.array([least]), np.array([bound]), 16 * UNIT * scale)
-
-
-def _one_step(case: Case) -> Evidence:
-    """T4.16 printed: after one step every margin is positive."""
-    run = simulate(case.problem, case.rule, steps=1, observe=("margin",), initial=case.initial)
-    margins = np.asarray(run["margin"])
-    size = float(np.abs(margins).max())
-    return Evidence(np.array([1.0, 2.0]), margins[-1], np.zeros(2), 16 * UNIT * (size + 1), axis_name="token")
-
-
-def _exact_one_step(case: Case, index: int) -> Exact:
-    def compare(tilt: Any, mean: Any) -> tuple[Any, Any]:
-        return (mean + tilt, mean - tilt)[index], mpf(0)
-
-    return twice_descent(case, 1, compare)
-
-
-def _growing(case: Case) -> Evidence:
-    """Both margins increase at every step (alpha <= 0)."""
-    run = descend(case)
-    steps = np.diff(run.margins, axis=0)
-    adjacent = np.flatnonzero(np.diff(run.axis) == 1)
-    rise = steps[adjacent].min(axis=1)
-    largest = np.maximum.accumulate(np.abs(run.margins).max(axis=1))[adjacent + 1]
-    return Evidence(run.axis[adjacent] + 1, rise, np.zeros_like(rise), 4 * UNIT * largest, axis_scale="log")
-
-
-def _exact_growing(case: Case, index: int) -> Exact:
-    def compare(tilt: Any, mean: Any) -> tuple[Any, Any]:
-        return min(exact_velocity(case)([mean + tilt, mean - tilt])) * _exact_rate(case), mpf(0)
-
-    step = index if int(case.steps or 0) <= 2000 else int(saved_steps(int(case.steps or 0))[index])
-    return twice_descent(case, step, compare)
-
-
-REPULSIVE = CorrelationBetween(-1.0, 0.0)
-STATE_SHOW = {
-    "correlation": -0.5, "rare": 0.25, "squared_distance": 2.0, "tilt": 0.0, "mean_margin": -3.0, "learning_rate": 1.0,
-}  # fmt: skip
-
-
-def _claim(
+def descent_claim(
     place: str, name: str, form: Form, erratum: str, where: str, title: str, statement: str, quantity: str,
     relation: Relation, bound: str, expected: Outcome, reason: str,
     evaluate: Callable[[Case], Evidence] | None = None, exact: Callable[[Case, int], Exact] | None = None,
@@ -271,14 +228,14 @@ def _claim(
 RADIUS = r"$\frac{1}{2}\log\frac{p_1}{p_2}+\frac{\eta c}{2}(1+\alpha)p_1$"
 
 CLAIMS = (
-    _claim(
+    descent_claim(
         "theorem4", "descent_mean_margin", "printed", "T4.11", "Theorem 4, descent",
         "Descent: growth of the mean margin",
         r"$\gamma_2(t)\geq\log(\eta p_2c_0t+1)+O(\log t/t)$", r"$\gamma_2(t)$", ">=",
         r"$\log(\eta p_2c_0t+1)+O(\log t/t)$", NOT_TESTABLE,
         "true asymptotically; an O(.) without a constant. Without it the bound is off by up to log(1+1/e) = 0.313",
     ),
-    _claim(
+    descent_claim(
         "theorem4", "descent_mean_margin", "corrected", "T4.11", "Theorem 4, descent",
         "Descent: growth of the mean margin",
         r"$e^{\gamma_2}+\gamma_2\geq 1+\eta c_0p_2t$ and $e^{\gamma_2}+2r\gamma_2\geq 1+\eta c_0\sqrt{p_1p_2}\,t$ "
@@ -289,13 +246,13 @@ CLAIMS = (
         "the step",
         family=descent_family(SHOW, (*DESCENT_CORNERS, {**DESCENT_CORNERS[-2], "steps": 1000000})),
     ),
-    _claim(
+    descent_claim(
         "equation37", "telescope", "printed", "T4.12", "(37)", "Equation (37): descent, summed",
         r"$\gamma_2(t)\geq\log(\eta c_1t/2+1)$, $c_1=(1-\alpha)cp_2$", r"$\gamma_2(t)$", ">=",
         r"$\log(\eta c_1t/2+1)$", HOLDS, "true with c = |u_1-u_2|^2; superseded by T4.11", _telescope, _exact_telescope,
         assumptions=DESCENT_CORRECTED,
     ),
-    _claim(
+    descent_claim(
         "theorem4", "descent_tilt", "printed", "T4.13", "Theorem 4, descent",
         "Descent: distance of the tilt from its limit",
         r"$|\gamma_1-\bar\gamma|\leq\eta(1-\alpha)p_1+\frac{p_1}{2p_2}+O(1/t)$", r"$|\gamma_1-\bar\gamma|$", "<=",
@@ -304,7 +261,7 @@ CLAIMS = (
         "1), and "
         "the appendix's version without O(.) is false (claim appendix_c.descent_tilt)",
     ),
-    _claim(
+    descent_claim(
         "theorem4", "descent_tilt", "corrected", "T4.13", "Theorem 4, descent",
         "Descent: distance of the tilt from its limit",
         r"$|\gamma_1-\bar\gamma|\leq\frac{1}{2}\log\frac{p_1}{p_2}+\frac{\eta c}{2}(1+\alpha)p_1$ for every "
@@ -312,7 +269,7 @@ CLAIMS = (
         r"$|\gamma_1-\bar\gamma|$", "<=", RADIUS, HOLDS, "errata (5.4)", _tilt_radius, _exact_tilt_radius,
         proof="the compact form of -G_minus <= gamma_1 <= G_plus",
     ),
-    _claim(
+    descent_claim(
         "appendix_c", "descent_tilt", "printed", "T4.14", "Appendix C.1, descent", "Descent: interval of the tilt",
         r"$\min(0,\gamma_{min})\leq\gamma_1\leq\gamma_{max}$, $\gamma_{max}=\bar\gamma+\frac{p_1}{2p_2}+"
         r"\eta c(1-\alpha)p_1$, $\gamma_{min}=\bar\gamma-\eta c(1-\alpha)p_2$",
@@ -321,7 +278,7 @@ CLAIMS = (
         lambda case: _tilt_between(case, *_printed_interval(case)),
         lambda case, index: _exact_tilt(case, index, lambda case: _printed_interval(case, exact=True)),
     ),
-    _claim(
+    descent_claim(
         "appendix_c", "descent_tilt", "corrected", "T4.14", "Appendix C.1, descent", "Descent: interval of the tilt",
         r"$-G_-\leq\gamma_1\leq G_+$, $G_+=\max(\log\frac{p_1}{p_2}+\frac{k}{2}(p_1-p_2),kp_1)$, "
         r"$G_-=\max(0,kp_2-\bar\gamma)$, $k=\frac{\eta c}{2}(1+\alpha)$",
@@ -332,7 +289,7 @@ CLAIMS = (
         "p_1 from "
         "below 0; it falls only from above its limit, by at most k p_2",
     ),
-    _claim(
+    descent_claim(
         "appendix_c", "descent_alignment", "printed", "T4.15", "Appendix C.1, descent", "Descent: the tilt converges",
         r"$\gamma_1(t)\to\bar\gamma$ for every $\eta$, as $O(1/t)$", r"$|\gamma_1-\bar\gamma|$", "<=", r"$O(1/t)$",
         NOT_TESTABLE,
@@ -340,7 +297,7 @@ CLAIMS = (
         "9.576 "
         "at t = 1e5 and at 1e6; no constant is printed",
     ),
-    _claim(
+    descent_claim(
         "appendix_c", "descent_alignment", "corrected", "T4.15", "Appendix C.1, descent",
         "Descent: rate of alignment",
         r"$|\gamma_1-\bar\gamma|$ falls as $t^{-b}$, $b=\min(1,(1+\alpha)/(1-\alpha))$, once $t\gg e^{margin}/\eta$",
@@ -358,31 +315,5 @@ CLAIMS = (
             ),
         ),
         cases=(4, 40), directed=(2, 20),
-    ),
-    _claim(
-        "section42", "one_step", "printed", "T4.16", "Section 4.2", "One step is enough without competition",
-        r"for $\alpha\leq 0$ a single gradient step gives perfect accuracy: $m_i(1)>0$", "$m_i(1)$", ">=", "$0$",
-        VIOLATED, "needs W_0 = 0: from margins of -3 a step of rate 1 does not reach 0",
-        _one_step, _exact_one_step, assumptions=(TwoTokens(), REPULSIVE, ConstantRateDescent()),
-        family=state_family(STATE_SHOW, correlation=Parameter("correlation", -0.99, 0.0)),
-    ),
-    _claim(
-        "section42", "one_step", "corrected", "T4.16", "Section 4.2", "When one step is enough",
-        r"from $W_0=0$ the least margin after one step is $\frac{\eta c}{2}\min(p_1-\alpha p_2,p_2-\alpha p_1)$: "
-        r"one step "
-        r"is enough iff $p_2>\alpha p_1$ (for $p_1\geq p_2$)",
-        r"$\min_i m_i(1)$", "==", r"$\frac{\eta c}{2}\min(p_1-\alpha p_2,p_2-\alpha p_1)$", HOLDS,
-        "equation (17) at W = 0", _first_margins,
-        assumptions=(TwoTokens(), ConstantRateDescent(), ZeroStart()), proof="both sigmoids are 1/2 at W = 0",
-    ),
-    _claim(
-        "section42", "margins_grow", "printed", "T4.16", "Section 4.2", "Both margins grow without competition",
-        r"for $\alpha\leq 0$ both margins increase at every step", r"$\min_i\Delta m_i$", ">=", "$0$", HOLDS,
-        "true from every W: both terms of (17) are positive", _growing, _exact_growing,
-        assumptions=(TwoTokens(), REPULSIVE, ConstantRateDescent(), ZeroStart()),
-        family=descent_family(
-            {**SHOW, "correlation": -0.5}, ({**SHOW, "correlation": 0.0}, {**SHOW, "correlation": -1.0}),
-            Parameter("correlation", -1.0, 0.0),
-        ),
     ),
 )  # fmt: skip

@@ -253,7 +253,7 @@ def descend(case: Case) -> Run:
     # the embeddings carry an error of one ulp, which weighs 1/(1 -+ correlation) in a mode
     correlation, _, _ = numbers(case)
     spread = 1.0 / max(UNIT, 1.0 - abs(correlation))
-    error = 4.0 * UNIT * (axis * (1.0 + largest) + spread * largest)
+    error = 4.0 * UNIT * (axis + spread) * largest
     return Run(axis, margins, np.asarray(run["loss"]), error)
 
 
