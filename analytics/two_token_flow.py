@@ -29,9 +29,10 @@ def flow_mean_margin_bounds(
         e^g + (2r-1) g  >= 1 + c_0 sqrt(p_1 p_2) t   (leading constant exact; r = sqrt(p_1/p_2))
         e^g + g         <= 1 + c_0 t / 2             (so c_t / c_0 <= 1/2)
 
-    with c_0 = (1 - correlation) c. The lower bound is the better of the first two (the second implies the first). At
-    equal frequencies the two bounds coincide. Proof idea: the pull A + B is at least 2 p_2/(1 + e^g), at least 2s/(2r - 1 + e^g) for a tilt in
-    [0, log(p_1/p_2)], and at most 1/(1 + e^g) there (lemmas L1-L3); multiply by F'(g) for F = e^g + Q g.
+    with c_0 = (1 - correlation) c. The lower bound is the better of the first two (the second implies the first).
+    At equal frequencies the two bounds coincide. Proof idea: the pull A + B is at least 2 p_2/(1 + e^g), at least
+    2s/(2r - 1 + e^g) for a tilt in [0, log(p_1/p_2)], and at most 1/(1 + e^g) there (lemmas L1-L3); multiply by
+    F'(g) for F = e^g + Q g.
     Shapes: those of `time`. Cost: a few Newton iterations an element. Source: errata (5.1), L1-L3.
 
     >>> lower, upper = flow_mean_margin_bounds([0.0, 1e10], 0.5, (0.75, 0.25))
