@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dynamics import AssociativeMemory, GradientDescent
+from ..dynamics import AssociativeMemory, GradientDescent, GradientFlow
 from .assumption import Assumption, Where
 from .case import Case
 
@@ -298,3 +298,21 @@ class ConstantRateDescent(Assumption):
         rate = {"inside": 10 ** rng.uniform(-3, 3), "boundary": 1e-12, "outside": 1.0}[where]
         rule = GradientDescent(float(rate), momentum=0.9 if where == "outside" else 0.0)
         return Case(problem=problem, rule=rule, steps=100)
+
+
+@dataclass(frozen=True)
+class FlowRule(Assumption):
+    """The rule is gradient flow (a case without a rule is taken as one)."""
+
+    statement: str = "gradient flow"
+
+    def holds(self, case: Case) -> bool:
+        """Return whether the rule is gradient flow, or left open."""
+        return case.rule is None or isinstance(case.rule, GradientFlow)
+
+    def draw(self, rng: np.random.Generator, where: Where = "inside") -> Case:
+        """Return a two-token case of flow; outside is gradient descent."""
+        problem = AssociativeMemory.two_tokens(correlation=float(rng.uniform(-0.9, 0.9)), frequencies=(0.7, 0.3))
+        if where == "outside":
+            return Case(problem=problem, rule=GradientDescent(float(10 ** rng.uniform(-3, 3))), steps=100)
+        return Case(problem=problem, rule=GradientFlow(), time=float(10 ** rng.uniform(-2, 4)))

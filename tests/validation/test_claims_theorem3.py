@@ -56,6 +56,11 @@ def test_every_printed_claim_that_fails_has_a_corrected_form_that_holds():
     assert CLAIMS["cabannes2024.appendix_b.sum_invariant", "printed"].expected is Outcome.HOLDS
 
 
+def test_every_row_of_the_errata_has_its_claim():
+    rows = {claim.source.erratum for claim in CLAIMS.values()}
+    assert {"T3.1", "T3.2", "T3.3", "T3.4", "T3.5", "T3.6", "H1", "S5.1", "S5.2", "S5.3", "S5.4"} <= rows
+
+
 def mutant(name, form="corrected", **fields):
     """Return a claim with some fields replaced, without its exact evaluation."""
     return dataclasses.replace(CLAIMS["cabannes2024." + name, form], exact=None, **fields)
@@ -182,3 +187,6 @@ def test_given_problems_are_answered():
     assert too_fast.outcome == Outcome.NOT_APPLICABLE
     theorem = CLAIMS["cabannes2024.theorem3.limit", "corrected"]
     assert check(theorem, problem=memory, rule=td.GradientFlow(), time=1e4).outcome == Outcome.NOT_APPLICABLE
+    orthonormal = td.AssociativeMemory.random(3, 3, 4, embedding="orthonormal", rng=0)
+    assert check(theorem, problem=orthonormal, rule=td.GradientFlow(), time=1e5).outcome == Outcome.HOLDS
+    assert check(theorem, problem=orthonormal, rule=td.GradientDescent(1.0), steps=5).outcome == Outcome.NOT_APPLICABLE

@@ -6,7 +6,7 @@ import numpy as np
 
 from ....dynamics import GradientFlow, at, simulate
 from ...assumption import Assumption
-from ...assumptions import OrthonormalInputs, OrthonormalOutputs
+from ...assumptions import FlowRule, OrthonormalInputs, OrthonormalOutputs
 from ...case import Array, Case, Family, Parameter
 from .situations_multiclass import (
     SEED,
@@ -15,9 +15,9 @@ from .situations_multiclass import (
     random_start,
 )
 
-_FLOW: tuple[Assumption, ...] = (OrthonormalInputs(), OrthonormalOutputs())
-_CASES = (16, 300)
-_DIRECTED = (6, 80)
+_FLOW: tuple[Assumption, ...] = (FlowRule(), OrthonormalInputs(), OrthonormalOutputs())
+_CASES = (16, 150)
+_DIRECTED = (6, 60)
 
 
 def flow_scores(case: Case, times: Array) -> tuple[Array, Array]:

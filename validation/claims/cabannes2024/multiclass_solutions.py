@@ -9,7 +9,7 @@ import numpy as np
 from mpmath import mpf
 
 from .... import analytics
-from ...assumptions import OrthogonalInputs, OrthogonalOutputs, ZeroStart
+from ...assumptions import FlowRule, OrthogonalInputs, OrthogonalOutputs, ZeroStart
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim
 from ...precision import evaluate_twice
@@ -132,7 +132,7 @@ CLAIMS = (
         quantity=r"$w_j(t)$ simulated",
         relation="==",
         bound=r"$w_j(s(t))$",
-        assumptions=(OrthogonalInputs(), OrthogonalOutputs()),
+        assumptions=(FlowRule(), OrthogonalInputs(), OrthogonalOutputs()),
         expected=Outcome.HOLDS,
         reason="New. The simulated flow agrees to its own error for equal and unequal norms.",
         proof="In the clock ds = p|e|^2dt/A every e^{-w_j} is linear, and sum w_i/n_i is conserved.",

@@ -68,6 +68,28 @@ def _tightest(case: Case) -> Evidence:
     return measured(np.arange(len(left)) + 1.0, left, right, EPS * size, axis_name="token")
 
 
+def _rate_bounds(case: Case) -> Evidence:
+    """Both bounds of Appendix B.2 on dt/dm of the tightest margin (p|e|^2 = 1), dm/dt from the gradient kernel."""
+    m = case.problem
+    slope = -kernels.softmax_gradient(start_of(case), m.inputs, m.outputs, m.targets, m.frequencies)[1]
+    speed = m.inputs @ slope.T @ m.outputs.T
+    low, middle, high = [], [], []
+    n = len(m.outputs)
+    for x, f in enumerate(m.targets):
+        w, dw = target_first(start_scores(case)[x], int(f)), target_first(speed[x], int(f))
+        k = 1 + int(np.argmax(w[1:]))
+        ties = int(np.sum(w[1:] == w[k]))
+        growth = np.exp(w[0] - w[k])
+        scale = float(m.frequencies[x] * np.sum(m.inputs[x] ** 2))
+        middle.append(scale / (dw[0] - dw[k]))
+        low.append(growth / (n + 1) + ties / (ties + 1))
+        high.append(growth / (ties + 1) + n / (n + 1))
+    size = 64 * n * np.exp(2 * np.abs(start_scores(case)).max())
+    tokens = np.arange(len(middle)) + 1.0
+    budget = EPS * size * np.abs(np.r_[middle, high])
+    return measured(np.r_[tokens, tokens], np.r_[middle, high], np.r_[low, middle], budget, axis_name="token")
+
+
 def _increments(case: Case) -> Evidence:
     """A(w) times the increase of every margin in one step, against eta p|e|^2 (A - e^{w_1} + e^{w_i})."""
     _, scores = _run(Case(case.parameters, case.problem, case.rule, 1, None, case.initial))
@@ -151,6 +173,23 @@ CLAIMS = (
         proof="A e^{-w_k} = e^m + c.",
         family=_UNIT_POINTS,
         evaluate=_tightest,
+    ),
+    Claim(
+        id="cabannes2024.appendix_b.tightest_margin_speed",
+        form="printed",
+        title="Bounds on the speed of the tightest margin",
+        statement=r"$(\frac{e^m}{M+1}+\frac{M_k}{M_k+1})\,dm\leq dt\leq(\frac{e^m}{M_k+1}+\frac{M}{M+1})\,dm$, "
+        r"$M_k$ the number of wrong classes tied with $k$",
+        source=source_of("Appendix B.2", "T3.4"),
+        quantity=r"$dt/dm$ and upper bound",
+        relation=">=",
+        bound=r"lower bound and $dt/dm$",
+        assumptions=(OrthogonalInputs(), OrthonormalOutputs()),
+        expected=Outcome.HOLDS,
+        reason="True but loose: the count of wrong classes is one too large; M+1 may be M, M/(M+1) may be (M-1)/M.",
+        proof="dt/dm = (e^m+c)/(c+1) with M_k <= c <= M-1.",
+        family=_UNIT_POINTS,
+        evaluate=_rate_bounds,
     ),
     Claim(
         id="cabannes2024.section4.descent_margin_increment",

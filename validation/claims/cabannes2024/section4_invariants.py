@@ -10,7 +10,7 @@ import numpy as np
 from mpmath import mpf
 
 from .... import analytics
-from ...assumptions import OrthogonalInputs, OrthogonalOutputs
+from ...assumptions import FlowRule, OrthogonalInputs, OrthogonalOutputs
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim
 from ...precision import evaluate_twice
@@ -64,7 +64,8 @@ def _exact_invariant(printed: bool) -> Callable[[Case, int], Exact]:
             order = [f, *[y for y in range(n) if y != f]]
             norms = [mpmath.fsum(mpf(float(a)) ** 2 for a in case.problem.outputs[y]) for y in order]
             used = [mpf(1)] * n if printed else norms
-            elapsed = mpf(float(time)) * mpmath.fsum(mpf(float(a)) ** 2 for a in case.problem.inputs[0])
+            elapsed = mpf(float(time)) * mpf(float(case.problem.frequencies[0]))
+            elapsed *= mpmath.fsum(mpf(float(a)) ** 2 for a in case.problem.inputs[0])
             flow = exact_flow(start, elapsed, norms)
 
             def kept(w: list[Any]) -> Any:
@@ -150,7 +151,7 @@ CLAIMS = (
         quantity=r"$e^{-w_i(t)}-e^{-w_j(t)}$",
         relation="==",
         bound=r"$e^{-w_i(0)}-e^{-w_j(0)}$",
-        assumptions=(OrthogonalInputs(), OrthogonalOutputs()),
+        assumptions=(FlowRule(), OrthogonalInputs(), OrthogonalOutputs()),
         expected=Outcome.VIOLATED,
         reason="Needs outputs of equal norm; Section 4.1 assumes orthogonal ones.",
         family=_NORMS,
@@ -168,7 +169,7 @@ CLAIMS = (
         quantity=r"$e^{-w_i(t)}/n_i-e^{-w_j(t)}/n_j$",
         relation="==",
         bound=r"$e^{-w_i(0)}/n_i-e^{-w_j(0)}/n_j$",
-        assumptions=(OrthogonalInputs(), OrthogonalOutputs()),
+        assumptions=(FlowRule(), OrthogonalInputs(), OrthogonalOutputs()),
         expected=Outcome.HOLDS,
         reason="Conserved to the accuracy of the integration.",
         proof="A e^{-w_i} dw_i = -p|e|^2 n_i dt, so d(e^{-w_i})/n_i is the same for all i.",
@@ -204,7 +205,7 @@ CLAIMS = (
         quantity=r"$\sum_i w_i(t)/n_i$",
         relation="==",
         bound=r"$\sum_i w_i(0)/n_i$",
-        assumptions=(OrthogonalInputs(), OrthogonalOutputs()),
+        assumptions=(FlowRule(), OrthogonalInputs(), OrthogonalOutputs()),
         expected=Outcome.HOLDS,
         reason="The form that covers every norm.",
         proof="d(sum w_i/n_i) = p|e|^2 (1-sum p_W) dt = 0.",

@@ -10,7 +10,7 @@ from mpmath import mpf
 
 from .... import analytics
 from ....dynamics import GradientFlow, at, logarithmic, simulate
-from ...assumptions import ConstantRateDescent, OrthonormalInputs, OrthonormalOutputs, ZeroStart
+from ...assumptions import ConstantRateDescent, FlowRule, OrthonormalInputs, OrthonormalOutputs, ZeroStart
 from ...case import Array, Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim
 from ...precision import evaluate_twice
@@ -154,7 +154,7 @@ CLAIMS = (
         quantity=r"$L(W_t)$",
         relation="<=",
         bound=r"$p\,\log(1+1/b_t)$",
-        assumptions=(_SEPARABLE,),
+        assumptions=(FlowRule(), _SEPARABLE),
         expected=Outcome.HOLDS,
         reason="New: the upper half of the law t L -> 1/gamma^2 with its regime, from any start; equality for "
         "one token of two classes.",
@@ -209,7 +209,7 @@ CLAIMS = (
         quantity=r"$tL(W_t)$ and upper bound",
         relation=">=",
         bound=r"lower bound and $tL(W_t)$",
-        assumptions=(OrthonormalInputs(), OrthonormalOutputs(), ZeroStart()),
+        assumptions=(FlowRule(), OrthonormalInputs(), OrthonormalOutputs(), ZeroStart()),
         expected=Outcome.HOLDS,
         reason="New: the universal law with both sides at every time, free of p in the limit.",
         proof="e^m + (M-1)m = 1 + X and 0 <= m <= log(1+X).",

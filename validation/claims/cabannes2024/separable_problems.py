@@ -10,8 +10,8 @@ from .situations_multiclass import (
     random_memory,
 )
 
-_CASES = (20, 400)
-_DIRECTED = (8, 120)
+_CASES = (20, 150)
+_DIRECTED = (8, 60)
 _SEPARABLE = Condition(
     r"some $W$ has all margins $>0$",
     lambda case: 1.0 if analytics.separability(case.problem).strict else -1.0,
