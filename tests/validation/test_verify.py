@@ -243,6 +243,16 @@ def test_the_previous_signal_handler_comes_back():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_results_do_not_depend_on_the_number_of_processes():
+    patterns = ["cabannes2024.equation17.*", "cabannes2024.equation34.*", "cabannes2024.section42.one_step"]
+    alone, together = (verify(patterns, progress=False, jobs=jobs) for jobs in (1, 2))
+    assert (alone.jobs, together.jobs) == (1, 2)
+    rows = [[{**row.to_json(), "seconds": 0} for row in report.results] for report in (alone, together)]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) >= 3
+    assert together.results[0].claim is alone.results[0].claim
+
+
 def test_worker_processes_answer_each_task_once():
     answers = dict(fleet.run("operator:neg", [1, 2, 3, 4, 5], 2))
     assert answers == {1: -1, 2: -2, 3: -3, 4: -4, 5: -5}

@@ -47,7 +47,8 @@ def draw(numbers: Numbers, as_published: bool) -> Any:
     right.plot(t, a["printed_bound"], color=style.BOUND, linestyle=(0, (4, 2)), linewidth=1.4,
                label=r"printed bound $\log(\eta c_x t + 1)$: violated")  # fmt: skip
     right.plot(t, a["token_margin"], color=style.SIMULATED, linewidth=1.6, label=r"simulated margin $m_t$")
-    right.fill_between([], [], [], color=style.SIMULATED, alpha=0.35, linewidth=0, label="proved enclosure: holds (within the line)")
+    band = {"color": style.SIMULATED, "alpha": 0.35, "linewidth": 0}
+    right.fill_between([], [], [], label="proved enclosure: holds (within the line)", **band)
     right.set(xscale="log", xlim=(1, STEPS), ylim=(0, None), xlabel="step $t$")
     right.set_title("check: Theorem 2, gradient descent", loc="left")
     right.legend(loc="upper left")
