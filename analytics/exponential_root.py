@@ -6,13 +6,14 @@ M - 1, the two sides of the descent enclosure with slopes of either sign.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .arguments import Floats
 
 _LONG = np.longdouble
-_LN2 = np.log(_LONG(2))
 _LN2_HIGH = np.float64(6.93147180369123816490e-01)  # 32 significant bits: products with |n| < 2**20 are exact
 _LN2_LOW = np.float64(1.90821492927058770002e-10)
 _FAR = 36.0  # beyond it expm1(d) and exp(d) agree to the last bit
@@ -21,7 +22,7 @@ _ITERATIONS = 40
 
 def binary_exponent(logarithm: Floats) -> NDArray[np.int64]:
     """Return the least integer n with exp(logarithm) <= 2**n (within rounding)."""
-    return np.ceil(np.clip(logarithm, -3000.0, 3000.0) / np.float64(_LN2)).astype(np.int64)
+    return np.ceil(np.clip(logarithm, -3000.0, 3000.0) / math.log(2.0)).astype(np.int64)
 
 
 def scaled_product(exponent: NDArray[np.int64], *factors: Floats) -> Floats:
@@ -92,7 +93,7 @@ def _terms(root: Floats, shift: Floats, factor: Floats) -> tuple[Floats, Floats]
 
 def _polish(root: Floats, exponent: Floats, scale: NDArray[np.int64], slope: Floats, target: Floats) -> Floats:
     long = root.astype(_LONG)
-    shift = exponent.astype(_LONG) - scale * _LN2
+    shift = (exponent.astype(_LONG) - scale * _LN2_HIGH) - scale * _LN2_LOW
     far = root > _FAR
     value = np.where(far, np.exp(np.where(far, shift + long, 0)), np.exp(shift) * np.expm1(np.where(far, 0, long)))
     growth = np.where(far, value, value + np.exp(shift))
