@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from .exponential_root import binary_exponent, positive_root, scaled_product
 
 Array = NDArray[np.float64]
 
@@ -13,10 +14,8 @@ Array = NDArray[np.float64]
 def exponential_line_root(total: ArrayLike, slope: ArrayLike) -> Array:
     """Return the root g >= 0 of expm1(g) + Q g = x.
 
-    Elementwise in x = `total` >= 0 and Q = `slope` >= 0 (broadcast). Newton's method from above: the function is
-    convex and increasing, and min(log1p(x), x / (1 + Q)) is never below the root, so the iterates fall to it. All
-    terms are positive and the condition number x / (g f'(g)) is at most 1, so the relative error is a few ulp for x
-    in [0, 1e308]. Cost: about ten exponentials an element. Raises `InputError` for negative or non-finite input.
+    Elementwise in x = `total` >= 0 and Q = `slope` >= 0 (broadcast), to one ulp for x in [0, 1e308]. Cost: as
+    `flow_displacement`, whose equation this is with m_0 = 0. Raises `InputError` for negative or non-finite input.
 
     >>> float(exponential_line_root(0.0, 1.0))
     0.0
@@ -27,11 +26,6 @@ def exponential_line_root(total: ArrayLike, slope: ArrayLike) -> Array:
     x, q = np.broadcast_arrays(np.asarray(total, dtype=np.float64), np.asarray(slope, dtype=np.float64))
     if not (np.isfinite(x).all() and np.isfinite(q).all() and (x >= 0).all() and (q >= 0).all()):
         raise InputError("the totals and slopes must be finite and not negative", (total, slope))
-    root = np.minimum(np.log1p(x), x / (1.0 + q))
-    for _ in range(40):
-        growth = np.expm1(root)
-        step = ((growth - x) + q * root) / (1.0 + growth + q)
-        root = np.maximum(root - step, 0.0)
-        if (np.abs(step) <= 2e-16 * root).all():
-            break
-    return np.asarray(root)
+    scale = binary_exponent(np.log(np.maximum(np.maximum(x, q), 1.0)))
+    root = positive_root(np.zeros(x.shape), scale, scaled_product(scale, q), scaled_product(scale, x))
+    return np.asarray(root, dtype=np.float64)
