@@ -221,7 +221,7 @@ CLAIMS = (
         family=Family(
             (SEED, Parameter("n_tokens", 3, 8, "integer"), Parameter("frequency", 0.3, 0.7)),
             _build_heavy,
-            show={"seed": 0, "n_tokens": 4, "frequency": 0.45},
+            show={"seed": 29, "n_tokens": 4, "frequency": 0.45},
         ),
         evaluate=_rare_only,
         cases=(60, 3000),
