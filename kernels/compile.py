@@ -30,6 +30,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+try:
+    import fcntl
+except ImportError:  # Windows: no lock, so do not compile in two processes at once
+    fcntl = None  # type: ignore[assignment]
+
 CACHE_VARIABLE = "TRAINDYN_NUMBA_CACHE"
 
 _HERE = Path(__file__).resolve()
@@ -67,11 +72,32 @@ def compiled(parallel: bool = False, inline: bool = False) -> Callable[[_Functio
             before = numba.config.CACHE_DIR
             numba.config.CACHE_DIR = str(folder)
             try:
-                return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+                return _saved_one_at_a_time(numba.njit(cache=True, **options)(function), folder)  # type: ignore[no-any-return]
             finally:
                 numba.config.CACHE_DIR = before
 
     return decorate
+
+
+def _saved_one_at_a_time(dispatcher: Any, folder: Path) -> Any:
+    """Let one process at a time write compiled code to the folder.
+
+    Two processes that save different signatures of a function at once would choose the same file name, and the code
+    of one could later be run for the other.
+    """
+    cache = getattr(dispatcher, "_cache", None)
+    if fcntl is None or cache is None:
+        return dispatcher
+    save = cache.save_overload
+
+    def locked(signature: Any, data: Any) -> None:
+        # code that cannot be kept (a full disk) is compiled already, and runs
+        with contextlib.suppress(OSError), open(folder / "lock", "a", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed, also by the end of the process
+            save(signature, data)
+
+    cache.save_overload = locked
+    return dispatcher
 
 
 @functools.cache

@@ -222,3 +222,25 @@ def test_numba_options_stand_in_one_file():
         ]
         if path.name != "compile.py":
             assert not [name for name in names if name.split(".")[0] == "numba"], path
+
+
+def test_processes_take_turns_to_save_and_a_full_disk_stops_nothing(tmp_path):
+    """Without the lock the second process would not wait; without the guard the failed save would raise."""
+    fcntl = pytest.importorskip("fcntl")
+    saved = []
+
+    class Cache:
+        def save_overload(self, signature, data):
+            with open(tmp_path / "lock", "a") as other, pytest.raises(BlockingIOError):
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            saved.append(signature)
+            raise OSError(28, "No space left on device")
+
+    class Dispatcher:
+        _cache = Cache()
+
+    dispatcher = compiling._saved_one_at_a_time(Dispatcher(), tmp_path)
+    dispatcher._cache.save_overload("signature", None)
+    assert saved == ["signature"]
+    with open(tmp_path / "lock", "a") as free:
+        fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go after the failure
