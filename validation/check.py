@@ -152,8 +152,8 @@ def _decide(claim: Claim, worst: list[Point], cases: int, seed: int) -> Verdict:
                 message = f"the least slack lies inside the error budget; {seen}"
                 continue
             doubt = (
-                f"double precision sees slack {point.slack:.3g}, beyond its error budget {point.error:.3g}, but {seen}: "
-                "the budget of this claim is too small"
+                f"double precision sees slack {point.slack:.3g}, beyond its error budget {point.error:.3g}, "
+                f"but {seen}: the budget of this claim is too small"
             )
         if undecided is None:
             undecided = _verdict(claim, Outcome.INCONCLUSIVE, point, cases, seed, message=doubt)
