@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, TraindynError
 from .case import Case
 from .claim import Claim
 from .registry import find
@@ -66,6 +66,8 @@ def check(
     ('violated', True)
     """
     found = claim if isinstance(claim, Claim) else find(claim, form)
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError("seed must be an integer >= 0", repr(seed))
     if budget not in ("fast", "full"):
         raise InputError("budget must be 'fast' or 'full'", repr(budget))
     if problem is not None and parameters is not None:
@@ -106,12 +108,44 @@ def _check(claim: Claim, given: Case | None, budget: str, seed: int) -> Verdict:
             return Verdict(claim, Outcome.NOT_APPLICABLE, failed_assumption=str(failed), message=reason, case=given)
     if claim.evaluate is None:
         return Verdict(claim, Outcome.NOT_TESTABLE, message=claim.reason)
+    if given is not None and given.problem is not None and not given.parameters and not _speaks_of_a_problem(claim):
+        reason = "the claim speaks of formulas or of a random ensemble: a problem of one's own cannot test it"
+        return Verdict(claim, Outcome.NOT_APPLICABLE, failed_assumption="a case of the claim's own family",
+                       message=reason, case=given)  # fmt: skip
     if given is not None:
-        worst, cases = [judge(claim, given)], 1
+        worst, cases = [_judge_given(claim, given)], 1
     else:
         search = run_search(claim, budget, seed)
         worst, cases = search.worst, search.cases
     return _decide(claim, worst, cases, seed)
+
+
+def _speaks_of_a_problem(claim: Claim) -> bool:
+    """Return whether the cases of the claim's family hold a problem (else a user's problem would be ignored)."""
+    assert claim.family is not None
+    return claim.family.case({}).problem is not None
+
+
+def _judge_given(claim: Claim, case: Case) -> Point:
+    """Judge a case that the family did not make; what breaks on it is told as such."""
+    try:
+        point = judge(claim, case)
+        if point is not None:
+            return point
+        raise InputError(
+            f"claim {claim.id} [{claim.form}]: the case has no point at which quantity and bound can be compared",
+            str(case),
+            "give it more steps or time",
+        )
+    except TraindynError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"claim {claim.id} [{claim.form}] cannot be evaluated on this case ({type(error).__name__}: {error})",
+            str(case),
+            "its assumptions do not exclude such a case; try more steps, or a case like that of its picture, "
+            f"parameters={dict((claim.family.show or {}) if claim.family else {})}",
+        ) from error
 
 
 def _holds(assumption: Any, case: Case) -> bool:
@@ -133,8 +167,7 @@ def _decide(claim: Claim, worst: list[Point], cases: int, seed: int) -> Verdict:
     message = ""
     undecided: Verdict | None = None
     for point in worst:
-        inside = claim.relation != "==" and abs(point.slack) <= point.error and point.error > 0
-        if not (point.violated or inside):
+        if not (point.violated or point.within_budget(claim.relation)):
             continue
         exact = claim.exact(point.case, point.index) if claim.exact is not None else None
         if exact is None:

@@ -35,9 +35,13 @@ class Point:
         """Return whether the slack is negative beyond the error budget."""
         return self.slack < -self.error
 
+    def within_budget(self, relation: str) -> bool:
+        """Return whether double precision cannot tell the sign of the slack (identities are never doubtful so)."""
+        return relation != "==" and abs(self.slack) <= self.error and self.error > 0
 
-def judge(claim: Claim, case: Case, position: Array | None = None) -> Point:
-    """Evaluate a claim on a case and return the worst point of the evidence.
+
+def judge(claim: Claim, case: Case, position: Array | None = None) -> Point | None:
+    """Evaluate a claim on a case and return the worst point of the evidence, None if the evidence is empty.
 
     Points violated beyond the error budget come before points that are not; among equals the least slack
     relative to the scale of the values counts.
@@ -45,6 +49,8 @@ def judge(claim: Claim, case: Case, position: Array | None = None) -> Point:
     assert claim.evaluate is not None
     evidence = claim.evaluate(case)
     slack = evidence.slack(claim.relation)
+    if slack.size == 0:
+        return None
     bad = np.isnan(slack)
     if bad.any():
         # inf - inf: a relation between equal infinities is met with equality
@@ -77,11 +83,12 @@ class Search:
     worst: list[Point] = field(default_factory=list)
 
     def consider(self, case: Case, position: Array | None = None) -> Point | None:
-        """Evaluate a case that satisfies the assumptions; return None for one that does not."""
-        if not all(assumption.holds(case) for assumption in self.claim.assumptions):
+        """Evaluate a case that satisfies the assumptions; return None for one that does not, or shows nothing."""
+        inside = all(assumption.holds(case) for assumption in self.claim.assumptions)
+        point = judge(self.claim, case, position) if inside else None
+        if point is None:
             self.outside += 1
             return None
-        point = judge(self.claim, case, position)
         self.cases += 1
         self.worst = sorted([*self.worst, point], key=lambda p: p.rank)[: self.keep]
         return point
@@ -113,7 +120,7 @@ def run_search(claim: Claim, budget: str, seed: int) -> Search:
         _downhill(search, claim.directed[level])
     if not search.cases:
         raise InputError(
-            f"claim {claim.id} [{claim.form}]: no case of its family satisfies its assumptions",
+            f"claim {claim.id} [{claim.form}]: no case of its family satisfies its assumptions and has evidence",
             f"{search.outside} cases tried",
             "mend the family or the assumptions",
         )

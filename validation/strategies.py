@@ -276,12 +276,14 @@ def assert_claim(claim: str | Claim, case: Case, form: str | None = None) -> Non
     """
     found = claim if isinstance(claim, Claim) else find(claim, form)
     point = judge(found, case)
+    if point is None:
+        hypothesis.assume(False)
+        return
     if hypothesis.currently_in_test_context():
         # a relative slack, larger is worse: what the search may climb
         size = float(np.asarray(point.evidence.scale())[point.index])
         hypothesis.target(float(np.clip(-point.slack / size, -1e300, 1e300)), label=f"{found.id} [{found.form}]")
-    inside_budget = found.relation != "==" and abs(point.slack) <= point.error and point.error > 0
-    if not point.violated and not inside_budget:
+    if not point.violated and not point.within_budget(found.relation):
         return
     verdict = check(found, parameters=case.parameters) if case.parameters else check(
         found, problem=case.problem, rule=case.rule, steps=case.steps, time=case.time, initial=case.initial

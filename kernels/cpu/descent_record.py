@@ -10,6 +10,7 @@ import math
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
 from .rows import residual_row
+from .tokens import share_right
 
 SCALARS = ("loss", "accuracy", "accuracy_first_index", "smallest_margin")
 RELATIONS = (">=", "<=", ">", "<")
@@ -58,18 +59,9 @@ def summarise(frequencies: Vector, losses: Vector, margins: Vector, firsts: Vect
             wrong_first += frequencies[token]
             count_first += 1
     out[0] = loss
-    out[1] = _accuracy(wrong, count, frequencies.shape[0])
-    out[2] = _accuracy(wrong_first, count_first, frequencies.shape[0])
+    out[1] = share_right(wrong, count, frequencies.shape[0])
+    out[2] = share_right(wrong_first, count_first, frequencies.shape[0])
     out[3] = smallest
-
-
-@compiled()
-def _accuracy(wrong: float, count: int, n_tokens: int) -> float:
-    if count == 0:
-        return 1.0
-    if count == n_tokens:
-        return 0.0
-    return min(max(1.0 - wrong, 0.0), 1.0 - 2.0**-53)
 
 
 @compiled()

@@ -30,12 +30,26 @@ def margins(scores: Matrix, targets: Labels) -> Vector:
 
 @compiled()
 def accuracy(scores: Matrix, targets: Labels, frequencies: Vector) -> float:
-    """Return 1 - the frequencies of the tokens whose margin is not positive: 1.0 if and only if all are."""
-    wrong = 0.0
+    """Return 1 - the frequencies of the tokens whose margin is not positive."""
+    wrong, count = 0.0, 0
     for token in range(scores.shape[0]):
         if not margin_row(scores[token], targets[token]) > 0.0:
             wrong += frequencies[token]
-    return max(0.0, 1.0 - wrong)
+            count += 1
+    return share_right(wrong, count, scores.shape[0])
+
+
+@compiled()
+def share_right(wrong: float, count: int, n_tokens: int) -> float:
+    """Return 1 - wrong, exactly 1 if and only if none of the tokens is wrong, exactly 0 if all are.
+
+    Without this a wrong token of frequency 1e-20 would be lost in rounding.
+    """
+    if count == 0:
+        return 1.0
+    if count == n_tokens:
+        return 0.0
+    return min(max(1.0 - wrong, 0.0), 1.0 - 2.0**-53)
 
 
 @compiled()

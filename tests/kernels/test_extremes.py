@@ -70,6 +70,11 @@ def test_accuracy_is_one_exactly_when_all_margins_are_positive():
     scores[3, 0] = 0.0  # a tie is wrong
     assert kernels.accuracy(scores, [0] * 7, frequencies) == pytest.approx(6 / 7, abs=1e-15)
     assert kernels.accuracy(-scores, [0] * 7, frequencies) >= 0.0
+    for twin in (kernels.accuracy, kernels.reference.accuracy):
+        one_wrong = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 0]), np.array([1 - 1e-20, 1e-20])
+        assert 0.999 < twin(*one_wrong) < 1.0  # the wrong token weighs less than a rounding
+        all_wrong = np.zeros((7, 2)), np.zeros(7, int), np.full(7, 1 / 7)
+        assert twin(*all_wrong) == 0.0
 
 
 def test_margin_is_infinite_with_one_class():

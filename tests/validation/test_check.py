@@ -140,6 +140,31 @@ def test_not_applicable_names_the_failed_assumption() -> None:
     assert "0.5" in verdict.message
 
 
+def _with_problem(slope: float) -> Case:
+    return Case({"slope": slope}, problem=td.AssociativeMemory.two_tokens(), rule=td.GradientDescent(1.0), steps=3)
+
+
+def test_a_problem_that_the_claim_would_ignore_is_not_applicable() -> None:
+    memory, rule = td.AssociativeMemory.two_tokens(), td.GradientDescent(1.0)
+    verdict = td.check(_claim(), problem=memory, rule=rule, steps=3)
+    assert verdict.outcome == "not_applicable"
+    assert "problem of one's own" in verdict.message
+
+
+def test_a_case_that_breaks_the_evaluation_is_told_as_such() -> None:
+    def evaluate(case: Case) -> Evidence:
+        if case.steps == 0:
+            return Evidence([], [], [])  # type: ignore[arg-type]
+        return Evidence(X, X, X * (1 // len(case.parameters)))
+
+    claim = _claim(family=Family((Parameter("slope", 0.0, 3.0),), build=_with_problem), evaluate=evaluate)
+    memory, rule = td.AssociativeMemory.two_tokens(), td.GradientDescent(1.0)
+    with pytest.raises(InputError, match="ZeroDivisionError"):
+        td.check(claim, problem=memory, rule=rule, steps=3)
+    with pytest.raises(InputError, match="no point"):
+        td.check(claim, problem=memory, rule=rule, steps=0)
+
+
 def test_assumptions_filter_the_search() -> None:
     slope = Condition("slope at most 1", lambda case: 1 - case.parameters["slope"], _family())
     verdict = td.check(_claim(form="corrected", assumptions=(slope,), expected=Outcome.HOLDS))
@@ -216,6 +241,7 @@ def test_nan_is_an_error_not_a_verdict() -> None:
     ("call", "message"),
     [
         (lambda: td.check(_claim(), budget="huge"), "budget"),
+        (lambda: td.check(_claim(), seed="a"), "seed"),  # type: ignore[arg-type]
         (lambda: td.check(_claim(), parameters={"slop": 1.0}), "did you mean 'slope'"),
         (lambda: td.check(_claim(), rule=td.GradientDescent(1.0)), "problem"),
         (lambda: td.check("cabannes2024.theorem2.descent_margn", form="printed"), "did you mean"),
