@@ -18,6 +18,7 @@ from ....dynamics import AssociativeMemory, GradientDescent, GradientFlow, at, s
 from ...assumption import Assumption, Where
 from ...assumptions import ConstantRateDescent, CorrelationBetween, FrequentFirst, TwoTokens, ZeroStart
 from ...case import Case, Family, Parameter
+from .rounding import grown, shadow
 
 Array = NDArray[np.float64]
 Picked = NDArray[np.intp]
@@ -241,12 +242,10 @@ def saved_steps(steps: int, points: int = 200) -> NDArray[np.int64]:
 
 
 def descend(case: Case) -> Run:
-    """Run gradient descent; the error is a rounding model: 4 ulp of the largest margin for every step so far."""
-    steps = int(case.steps or 0)
-    run = simulate(
-        case.problem, case.rule, steps=steps, observe=("margin", "loss"), save=at(saved_steps(steps)),
-        initial=case.initial,
-    )  # fmt: skip
+    """Run gradient descent; the error is a rounding model, 4 ulp of the largest margin for every step so far, plus what
+    a shadow of the run shows rounding to grow to.
+    """
+    run = _saved_descent(case)
     axis = np.asarray(run.step, dtype=np.float64)
     margins = np.asarray(run["margin"])
     largest = np.maximum.accumulate(np.abs(margins).max(axis=1))
@@ -254,7 +253,15 @@ def descend(case: Case) -> Run:
     correlation, _, _ = numbers(case)
     spread = 1.0 / max(UNIT, 1.0 - abs(correlation))
     error = 4.0 * UNIT * (axis + spread) * largest
+    error = error + grown(margins, np.asarray(_saved_descent(shadow(case), ("margin",))["margin"]))
     return Run(axis, margins, np.asarray(run["loss"]), error)
+
+
+def _saved_descent(case: Case, observe: tuple[str, ...] = ("margin", "loss")) -> Any:
+    steps = int(case.steps or 0)
+    return simulate(
+        case.problem, case.rule, steps=steps, observe=observe, save=at(saved_steps(steps)), initial=case.initial
+    )
 
 
 def flow_times(time: float, points: int = 40) -> Array:
