@@ -1,7 +1,7 @@
 """Run the benchmarks and print their tables: `python benchmarks/run.py [--docs] [NAME ...]`.
 
-Writes out/benchmarks.json; with --docs also the tables of docs/benchmarks.md. Takes a minute or two on two cores; nothing
-here is a test.
+Writes out/benchmarks.json; with --docs also the tables of docs/benchmarks.md. Takes a minute or two on two cores;
+nothing here is a test.
 """
 
 from __future__ import annotations
