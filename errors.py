@@ -60,5 +60,5 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> InputError:
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    shown = ", ".join(names) if len(names) <= 40 else ", ".join(names[:40]) + f", ... ({len(names)} in all)"
+    shown = ", ".join(names) if len(names) <= 20 else ", ".join(names[:5]) + f", ... ({len(names)} in all)"
     return InputError(f"unknown {kind}", repr(name), f"{hint}known: {shown}")
