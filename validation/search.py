@@ -43,8 +43,8 @@ class Point:
 def judge(claim: Claim, case: Case, position: Array | None = None) -> Point | None:
     """Evaluate a claim on a case and return the worst point of the evidence, None if the evidence is empty.
 
-    Points violated beyond the error budget come before points that are not; among equals the least slack
-    relative to the scale of the values counts.
+    Points violated beyond the error budget come before points that are not. Among the others the least slack relative
+    to the scale of the values counts.
     """
     assert claim.evaluate is not None
     evidence = claim.evaluate(case)
@@ -66,8 +66,9 @@ def judge(claim: Claim, case: Case, position: Array | None = None) -> Point | No
     error = np.asarray(evidence.error)
     excess = (slack + error if claim.relation == "==" else slack) / evidence.scale()
     violated = slack < -error
-    excess = np.where(violated, np.minimum(excess, -np.finfo(float).tiny), np.maximum(excess, -1.0))
-    rank = np.where(violated, excess - 1e3, excess)
+    # among violated points the plainest comes first: -0.3 tells a reader more than half of 1e-4
+    plain = slack / np.maximum(evidence.scale(), 1.0)
+    rank = np.where(violated, np.maximum(plain, -1e3) - 1e3, np.maximum(excess, -1.0))
     index = int(np.argmin(rank))
     return Point(case, evidence, index, float(slack[index]), float(error[index]), float(rank[index]), position)
 
