@@ -179,15 +179,16 @@ class TwoClasses(Assumption):
 class TwoTokens(Assumption):
     """Two unit input embeddings, two classes, f(x) = x: the setting of equation (16)."""
 
-    statement: str = r"$N=M=2$, $f^*(x)=x$, $\|e_1\|=\|e_2\|=1$, $\langle e_1,e_2\rangle=\alpha$"
+    statement: str = r"$N=M=2$, $f^*(x)=x$, $u_1\neq u_2$, $\|e_1\|=\|e_2\|=1$, $\langle e_1,e_2\rangle=\alpha$"
 
     def holds(self, case: Case) -> bool:
-        """Return whether the problem is a two-token problem with unit inputs."""
+        """Return whether the problem is a two-token problem with unit inputs and different outputs."""
         problem = case.problem
         if problem.inputs.shape[0] != 2 or problem.outputs.shape[0] != 2:
             return False
         unit = np.abs(np.sum(problem.inputs**2, axis=1) - 1).max() <= 1e-12
-        return bool(unit) and problem.targets.tolist() == [0, 1]
+        apart = bool(np.any(problem.outputs[0] != problem.outputs[1]))
+        return bool(unit) and apart and problem.targets.tolist() == [0, 1]
 
     def draw(self, rng: np.random.Generator, where: Where = "inside") -> Case:
         """Return a two-token memory; the boundary has correlation -1 or 1 or very rare tokens."""

@@ -33,7 +33,7 @@ class Claim:
 
     `form` is "printed" (as the paper has it) or "corrected". `statement`, `quantity` and `bound` hold formulas
     between dollar signs. `evaluate` maps a case to the quantity and the bound along an axis; `exact` evaluates
-    one point of that evidence again in high precision. A claim with `evaluate=None` cannot be tested and must say why
+    one point of that evidence again in high precision (None where that would take too long). A claim with `evaluate=None` cannot be tested and must say why
     in `reason`. `cases` and `directed` are the numbers of random cases and of directed search evaluations, for the
     budgets "fast" and "full".
     """
@@ -52,7 +52,7 @@ class Claim:
     assumptions: tuple[Assumption, ...] = ()
     family: Family | None = None
     evaluate: Callable[[Case], Evidence] | None = None
-    exact: Callable[[Case, int], Exact] | None = None
+    exact: Callable[[Case, int], Exact | None] | None = None
     cases: tuple[int, int] = (100, 4000)
     directed: tuple[int, int] = (40, 1000)
 

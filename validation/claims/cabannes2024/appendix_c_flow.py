@@ -13,6 +13,7 @@ from .... import analytics
 from ...case import Case, Evidence, Exact
 from .flow_evidence import (
     HOLDS,
+    SHOW,
     VIOLATED,
     appendix_lower,
     exact_appendix_lower,
@@ -20,7 +21,7 @@ from .flow_evidence import (
     flow_claim,
     flow_evidence,
 )  # fmt: skip
-from .two_token_cases import FLOW_CORRECTED, Array, Picked, Run, numbers
+from .two_token_cases import FLOW_CORNERS, FLOW_CORRECTED, Array, Picked, Run, flow_family, numbers
 from .two_token_precision import exact_numbers
 
 
@@ -44,7 +45,7 @@ def _share(case: Case, printed: bool) -> Evidence:
     return flow_evidence(case, measure)
 
 
-def _exact_share(case: Case, index: int, printed: bool) -> Exact:
+def _exact_share(case: Case, index: int, printed: bool) -> Exact | None:
     def compare(_: Any, mean: Any, time: float, second: bool) -> tuple[Any, Any]:
         rest = (mean - 1 if printed else mean) * mpmath.exp(-mean)
         share = 1 / (1 + rest)
@@ -67,7 +68,7 @@ def _tilt_level(case: Case) -> Evidence:
     return flow_evidence(case, measure)
 
 
-def _exact_tilt_level(case: Case, index: int) -> Exact:
+def _exact_tilt_level(case: Case, index: int) -> Exact | None:
     def compare(tilt: Any, mean: Any, time: float, second: bool) -> tuple[Any, Any]:
         _, frequent, rare, _ = exact_numbers(case)
         level = (frequent - rare) * mpmath.exp(-mean) / (2 * mpmath.sqrt(frequent * rare))
@@ -89,7 +90,7 @@ def _tilt_range(case: Case) -> Evidence:
     return flow_evidence(case, measure)
 
 
-def _exact_tilt_range(case: Case, index: int) -> Exact:
+def _exact_tilt_range(case: Case, index: int) -> Exact | None:
     def compare(tilt: Any, mean: Any, time: float, second: bool) -> tuple[Any, Any]:
         _, frequent, rare, _ = exact_numbers(case)
         return (mpf(0), tilt) if second else (tilt, mpmath.log(frequent / rare))
@@ -108,7 +109,7 @@ def _tilt_power(case: Case, factor: float, power: int) -> Evidence:
     return flow_evidence(case, measure)
 
 
-def _exact_tilt_power(case: Case, index: int, factor: int, power: int) -> Exact:
+def _exact_tilt_power(case: Case, index: int, factor: int, power: int) -> Exact | None:
     def compare(tilt: Any, mean: Any, time: float, second: bool) -> tuple[Any, Any]:
         _, frequent, rare, _ = exact_numbers(case)
         return mpmath.exp(tilt), factor * (frequent / rare) ** power
@@ -130,7 +131,7 @@ def _tilt_envelope(case: Case) -> Evidence:
     return flow_evidence(case, measure)
 
 
-def _exact_tilt_envelope(case: Case, index: int) -> Exact:
+def _exact_tilt_envelope(case: Case, index: int) -> Exact | None:
     def compare(tilt: Any, mean: Any, time: float, second: bool) -> tuple[Any, Any]:
         correlation, frequent, rare, distance = exact_numbers(case)
         total = (1 - correlation) * distance * rare * mpf(time)
@@ -139,6 +140,11 @@ def _exact_tilt_envelope(case: Case, index: int) -> Exact:
 
     return exact_point(case, index, compare)
 
+
+# as the correlation tends to 1 the tilt gets to twice its limit before the mean margin has moved
+TO_THE_END = flow_family(
+    SHOW, (*FLOW_CORNERS, {"correlation": 0.999, "rare": 0.1, "squared_distance": 2.0, "time": 60.0})
+)
 
 CLAIMS = (
     flow_claim(
@@ -161,7 +167,7 @@ CLAIMS = (
         "appendix_c", "flow_tilt_level", "corrected", "T4.6", "Appendix C.1", "Flow: range of the tilt",
         r"$0\leq\gamma_1(t)\leq\log(p_1/p_2)$ for all $t$", r"$\gamma_1$, $0$", "<=",
         r"$\log(p_1/p_2)$, $\gamma_1$", HOLDS, "errata (5.1); the upper end is sharp as alpha -> 1",
-        _tilt_range, _exact_tilt_range,
+        _tilt_range, _exact_tilt_range, family=TO_THE_END,
         proof="at tilt 0 its speed is >= 0; at 2 gbar, sinh(gbar) = C(0) >= C(gamma_2), so its speed is <= 0",
     ),
     flow_claim(

@@ -14,12 +14,12 @@ from mpmath import mpf
 from .... import analytics
 from ....dynamics import simulate
 from ....kernels import softmax_gradient
-from ...assumptions import ConstantRateDescent
+from ...assumptions import ConstantRateDescent, CorrelationBetween
 from ...case import Case, Evidence, Exact
 from ...claim import Claim, Source
 from ...precision import Descent, evaluate_twice
 from ...verdict import Outcome
-from .two_token_cases import PAPER, SETTING, UNIT, Array, Form, numbers, state_family
+from .two_token_cases import OPEN, ORDERED, PAPER, SETTING, UNIT, Array, Form, numbers, state_family
 from .two_token_precision import exact_numbers, exact_start, exact_velocity
 
 STEPPING = (*SETTING, ConstantRateDescent())
@@ -365,7 +365,7 @@ CLAIMS = (
         r"$C(\gamma_2)=(p_1-p_2)e^{-\gamma_2}/(2\sqrt{p_1p_2})$, from any $W$",
         r"$\dot\gamma_1\,(C(\gamma_2)-\sinh(\gamma_1-\bar\gamma))$", "$0$", Outcome.HOLDS,
         "the chain of equivalences before (34) is right", _turning, _exact_turning, where="(34)", relation=">=",
-        assumptions=(*STEPPING,),
+        assumptions=(*ORDERED, ConstantRateDescent()),
     ),
     *_mode_claims("equation35", "tilt_step", 0, rate=True),
     *_mode_claims("equation36", "mean_margin_step", 1, rate=True),
@@ -376,6 +376,7 @@ CLAIMS = (
         "sign: token 2 moves W along (u_2-u_1) (x) e_2, so the coefficient on e_2 is negative at every state",
         lambda case: _cone(case, (1.0, 1.0)), lambda case, point: _exact_cone(case, point, (1, 1)),
         where="Appendix C", erratum="T4.17", relation=">=", family=REPULSIVE,
+        assumptions=(*STEPPING, CorrelationBetween(-1.0, 0.0, open_low=True)),
     ),
     _single(
         "appendix_c", "update_cone", "corrected", "Appendix C: the cone of the updates",
@@ -383,7 +384,7 @@ CLAIMS = (
         r"coefficients of $\Delta W/\eta$ on $e_1$, $-e_2$", "$0$", Outcome.HOLDS,
         "the coefficients are c p_i/(1+e^{m_i})/c > 0", lambda case: _cone(case, (1.0, -1.0)),
         lambda case, point: _exact_cone(case, point, (1, -1)),
-        where="Appendix C", erratum="T4.17", relation=">=",
+        where="Appendix C", erratum="T4.17", relation=">=", assumptions=(*STEPPING, OPEN),
         proof=r"$-\nabla L=\sum_i \frac{p_i}{1+e^{m_i}}(u_i-u_j)\otimes e_i$, and $u_2-u_1=-(u_1-u_2)$",
     ),
 )  # fmt: skip

@@ -54,7 +54,7 @@ def position(case: Case, index: int) -> tuple[float, bool]:
 
 def exact_point(
     case: Case, index: int, compare: Callable[[Any, Any, float, bool], tuple[Any, Any]]
-) -> Exact:
+) -> Exact | None:
     """Re-evaluate compare(tilt, mean, time, second half) at one point of the evidence."""
     time, second = position(case, index)
     return twice_flow(case, [time], lambda states: compare(*states[0], time, second))
@@ -71,7 +71,7 @@ def appendix_lower(case: Case) -> Evidence:
     return flow_evidence(case, measure)
 
 
-def exact_appendix_lower(case: Case, index: int) -> Exact:
+def exact_appendix_lower(case: Case, index: int) -> Exact | None:
     def compare(_: Any, mean: Any, time: float, second: bool) -> tuple[Any, Any]:
         correlation, _, rare, distance = exact_numbers(case)
         return mean, exact_line_root((1 - correlation) * distance * rare * mpf(time), mpf(1))
@@ -82,7 +82,7 @@ def exact_appendix_lower(case: Case, index: int) -> Exact:
 def flow_claim(
     place: str, name: str, form: Form, erratum: str, where: str, title: str, statement: str, quantity: str,
     relation: Relation, bound: str, expected: Outcome, reason: str,
-    evaluate: Callable[[Case], Evidence] | None = None, exact: Callable[[Case, int], Exact] | None = None,
+    evaluate: Callable[[Case], Evidence] | None = None, exact: Callable[[Case, int], Exact | None] | None = None,
     **more: Any,
 ) -> Claim:  # fmt: skip
     options: dict[str, Any] = {

@@ -19,6 +19,7 @@ from ...claim import Claim, Relation, Source
 from ...precision import evaluate_twice
 from ...verdict import Outcome
 from .flow_evidence import exact_point, flow_evidence
+from .two_token_assumptions import LateEnd, PositiveMean, TiltWithin, Unequal
 from .two_token_cases import (
     DISTANCE,
     FLOW_CASES,
@@ -89,12 +90,13 @@ def _lemma(
     moving = Parameter("share", 1e-3, 0.999) if number == 3 else Parameter("tilt", -6.0, 6.0)
     rare = Parameter("rare", 1e-4, 0.499 if number == 3 else 0.5, "log")
     show = {"correlation": 0.5, "rare": 0.2, "squared_distance": 2.0, "mean_margin": 1.0, moving.name: 0.5}
+    where: tuple[Assumption, ...] = {1: (PositiveMean(),), 2: (), 3: (PositiveMean(), TiltWithin())}[number]
     return Claim(
         id=f"{PAPER}.new.lemma{number}", form="corrected", title=f"Lemma L{number}: the pull A + B",
         statement=statement,
         source=Source(PAPER, "Theorem 4, new", f"L{number}"), quantity="$A+B$", relation=relation, bound=text,
        
-        expected=Outcome.HOLDS, reason="errata section 5", proof=proof, assumptions=STATES,
+        expected=Outcome.HOLDS, reason="errata section 5", proof=proof, assumptions=(*STATES, *where),
         family=Family(
             (Parameter("correlation", -0.99, 0.99), rare, DISTANCE, moving, growing),
             build=_within if number == 3 else _state, show=show,
@@ -139,7 +141,7 @@ def _envelope(case: Case) -> Evidence:
     return flow_evidence(case, measure)
 
 
-def _exact_envelope(case: Case, index: int) -> Exact:
+def _exact_envelope(case: Case, index: int) -> Exact | None:
     def compare(tilt: Any, mean: Any, time: float, second: bool) -> tuple[Any, Any]:
         correlation, frequent, rare, _ = exact_numbers(case)
         stiffness, growth = (1 + correlation) / (1 - correlation), 1 / (2 * mpmath.sqrt(frequent * rare))
@@ -281,7 +283,7 @@ LOSS = Family(
 
 def _new(
     name: str, title: str, statement: str, quantity: str, relation: Relation, bound: str, erratum: str, proof: str,
-    family: Family, evaluate: Callable[[Case], Evidence], exact: Callable[[Case, int], Exact] | None = None,
+    family: Family, evaluate: Callable[[Case], Evidence], exact: Callable[[Case, int], Exact | None] | None = None,
     extra: tuple[Assumption, ...] = (), reason: str = "errata section 5",
 ) -> Claim:  # fmt: skip
     return Claim(
@@ -335,14 +337,14 @@ CLAIMS = (
         r"$|\gamma_1-\bar\gamma|\sim t^{-b}$, $b=\min(1,\frac{1+\alpha}{1-\alpha})$ ($p_1>p_2$, $\alpha\neq 0$)",
         "local exponent over the last decade", "==", r"$\min(1,\frac{1+\alpha}{1-\alpha})$", "T4.5, (5.2)",
         "for large gamma_2 the orbit is dS/dg = kappa(C - S): forced part e^-g, free part e^{-kappa g}; e^g ~ t", SLOW,
-        _exponent, reason="measured -.1111 at alpha = -.8, -.3333 at -.5, -.5000 at -1/3",
+        _exponent, extra=(Unequal(), LateEnd()), reason="measured -.1111 at alpha = -.8, -.3333 at -.5, -.5000 at -1/3",
     ),
     _new(
         "alignment_constant", "Constant of alignment",
         r"$t(\gamma_1-\bar\gamma)\to\frac{(1+\alpha)(p_1-p_2)}{4\alpha(1-\alpha)cp_1p_2}$ for $\alpha>0$",
         r"$t(\gamma_1-\bar\gamma)$", "==", r"$\frac{(1+\alpha)(p_1-p_2)}{4\alpha(1-\alpha)cp_1p_2}$", "T4.5, (5.2)",
         "the forced part is kappa C/(kappa-1), and e^{gamma_2} ~ c_0 sqrt(p_1p_2) t", FAST, _constant,
-        extra=(CorrelationBetween(0.0, 1.0, open_low=True, open_high=True),),
+        extra=(CorrelationBetween(0.0, 1.0, open_low=True, open_high=True), LateEnd()),
         reason="alpha = .5, p_1 = .9, c = 2: predicted 6.6667, measured 6.667",
     ),
     _new(
@@ -355,6 +357,7 @@ CLAIMS = (
         "two_token_loss_limit", "Limit of the loss", r"$tL(W_t)\to\frac{2}{(1-\alpha)c}$, whatever the frequencies",
         "$tL(W_t)$", "==", r"$\frac{2}{(1-\alpha)c}$", "(5.1)",
         "L ~ p_1e^{-m_1}+p_2e^{-m_2} = 2s cosh(gamma_1-gbar) e^{-gamma_2} and e^{gamma_2} ~ c_0 s t", LOSS, _loss_limit,
+        extra=(LateEnd(),),
     ),
     _new(
         "two_token_loss", "Upper bound of the loss",

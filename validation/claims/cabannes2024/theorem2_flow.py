@@ -39,7 +39,9 @@ ANY_FAMILY = flow_family(
     START,
 )
 NEGATIVE_FAMILY = flow_family(
-    {"time": 10.0, "initial": -1.0}, ({"time": 10.0, "initial": -0.6}, {"time": 3.0, "initial": -3.0}),
+    {"time": 10.0, "initial": -1.0},
+    # from W_0 = 0 the first times have y close to 1, where the factor is close to its least value
+    ({"time": 10.0, "initial": -0.6}, {"time": 3.0, "initial": -3.0}, {"time": 10.0, "initial": 0.0}),
     Parameter("initial", -3.0, -0.57),
 )  # fmt: skip
 TINY = 1e-12  # y > 0

@@ -14,6 +14,7 @@ from .... import analytics
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim, Relation, Source
 from ...verdict import Outcome
+from .two_token_assumptions import LateEnd, Unequal
 from .two_token_cases import (
     DESCENT_CORNERS,
     DESCENT_CORRECTED,
@@ -36,7 +37,7 @@ FAMILY = descent_family(SHOW)
 HOLDS, VIOLATED, NOT_TESTABLE = Outcome.HOLDS, Outcome.VIOLATED, Outcome.NOT_TESTABLE
 
 
-def _evidence(case: Case, measure: Callable[[Run, Picked], tuple[Array, Array, Array]]) -> Evidence:
+def along_descent(case: Case, measure: Callable[[Run, Picked], tuple[Array, Array, Array]]) -> Evidence:
     """Evidence at the saved steps t >= 1."""
     run = descend(case)
     picked = np.flatnonzero(run.axis > 0)
@@ -50,7 +51,7 @@ def _step(case: Case, index: int) -> tuple[int, bool]:
     return int(steps[index % len(steps)]), index >= len(steps)
 
 
-def _point(case: Case, index: int, compare: Callable[[Any, Any, int, bool], tuple[Any, Any]]) -> Exact:
+def exact_along_descent(case: Case, index: int, compare: Callable[[Any, Any, int, bool], tuple[Any, Any]]) -> Exact:
     step, second = _step(case, index)
     return twice_descent(case, step, lambda tilt, mean: compare(tilt, mean, step, second))
 
@@ -73,7 +74,7 @@ def _mean_margin(case: Case) -> Evidence:
         bound = analytics.descent_mean_margin_lower(run.axis[picked], correlation, pair, _rate(case), distance)
         return run.mean[picked], bound, run.error[picked]
 
-    return _evidence(case, measure)
+    return along_descent(case, measure)
 
 
 def _exact_mean_margin(case: Case, index: int) -> Exact:
@@ -84,7 +85,7 @@ def _exact_mean_margin(case: Case, index: int) -> Exact:
         weak = exact_line_root(rare * elapsed, mpf(1))
         return mean, max(weak, exact_line_root(mpmath.sqrt(frequent * rare) * elapsed, 2 * odds))
 
-    return _point(case, index, compare)
+    return exact_along_descent(case, index, compare)
 
 
 def _telescope(case: Case) -> Evidence:
@@ -95,7 +96,7 @@ def _telescope(case: Case) -> Evidence:
         total = 0.5 * _rate(case) * (1 - correlation) * distance * rare * run.axis[picked]
         return run.mean[picked], np.log1p(total), run.error[picked]
 
-    return _evidence(case, measure)
+    return along_descent(case, measure)
 
 
 def _exact_telescope(case: Case, index: int) -> Exact:
@@ -103,7 +104,7 @@ def _exact_telescope(case: Case, index: int) -> Exact:
         correlation, _, rare, distance = exact_numbers(case)
         return mean, mpmath.log1p(_exact_rate(case) * (1 - correlation) * distance * rare * step / 2)
 
-    return _point(case, index, compare)
+    return exact_along_descent(case, index, compare)
 
 
 # the tilt
@@ -117,7 +118,7 @@ def _tilt_between(case: Case, low: float, high: float) -> Evidence:
         flat = np.ones_like(tilt)
         return np.concatenate([tilt, low * flat]), np.concatenate([high * flat, tilt]), np.concatenate([error, error])
 
-    return _evidence(case, measure)
+    return along_descent(case, measure)
 
 
 def _printed_interval(case: Case, exact: bool = False) -> tuple[Any, Any]:
@@ -145,7 +146,7 @@ def _exact_tilt(case: Case, index: int, interval: Callable[[Case], tuple[Any, An
         low, high = interval(case)
         return (low, tilt) if second else (tilt, high)
 
-    return _point(case, index, compare)
+    return exact_along_descent(case, index, compare)
 
 
 def _tilt_interval(case: Case) -> Evidence:
@@ -163,7 +164,7 @@ def _tilt_radius(case: Case) -> Evidence:
         offset = np.abs(run.tilt[picked] - limit)
         return offset, np.full_like(offset, radius), run.error[picked]
 
-    return _evidence(case, measure)
+    return along_descent(case, measure)
 
 
 def _exact_tilt_radius(case: Case, index: int) -> Exact:
@@ -172,7 +173,7 @@ def _exact_tilt_radius(case: Case, index: int) -> Exact:
         limit = mpmath.log(frequent / rare) / 2
         return abs(tilt - limit), limit + _exact_rate(case) * distance / 2 * (1 + correlation) * frequent
 
-    return _point(case, index, compare)
+    return exact_along_descent(case, index, compare)
 
 
 # (5.5): the rate of alignment
@@ -314,6 +315,6 @@ CLAIMS = (
                 {"correlation": -0.7, "rare": 0.2, "learning_rate": 2.0},
             ),
         ),
-        cases=(4, 40), directed=(2, 20),
+        assumptions=(*DESCENT_CORRECTED, Unequal(), LateEnd()), cases=(4, 40), directed=(2, 20),
     ),
 )  # fmt: skip

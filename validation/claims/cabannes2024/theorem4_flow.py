@@ -59,7 +59,9 @@ def _growth(
     return flow_evidence(case, measure)
 
 
-def _exact_growth(case: Case, index: int, lower: Callable[[Any, Any], Any], upper: Callable[[Any, Any], Any]) -> Exact:
+def _exact_growth(
+    case: Case, index: int, lower: Callable[[Any, Any], Any], upper: Callable[[Any, Any], Any]
+) -> Exact | None:
     times, second = position(case, index)
 
     def compare(states: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
@@ -80,7 +82,7 @@ def _upper_only(case: Case, upper: Callable[[float, float], float]) -> Evidence:
     return flow_evidence(case, measure)
 
 
-def _exact_upper_only(case: Case, index: int, upper: Callable[[Any, Any], Any]) -> Exact:
+def _exact_upper_only(case: Case, index: int, upper: Callable[[Any, Any], Any]) -> Exact | None:
     def compare(_: Any, mean: Any, time: float, second: bool) -> tuple[Any, Any]:
         _, frequent, rare, _ = exact_numbers(case)
         return upper(frequent, rare), _exact_ratio(case, mean, time)
@@ -99,7 +101,7 @@ def _mean_margin(case: Case) -> Evidence:
     return flow_evidence(case, measure)
 
 
-def _exact_mean_margin(case: Case, index: int) -> Exact:
+def _exact_mean_margin(case: Case, index: int) -> Exact | None:
     def compare(_: Any, mean: Any, time: float, second: bool) -> tuple[Any, Any]:
         correlation, frequent, rare, distance = exact_numbers(case)
         elapsed = (1 - correlation) * distance * mpf(time)
@@ -133,7 +135,7 @@ def _exponent(case: Case) -> Evidence:
     return Evidence(run.axis[-1:], np.array([exponent]), np.ones(1), error, axis_name="time t", axis_scale="log")
 
 
-def _exact_exponent(case: Case, index: int) -> Exact:
+def _exact_exponent(case: Case, index: int) -> Exact | None:
     run, early, _, _ = _rate(case)
     times = [float(run.axis[early]), float(run.axis[-1])]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -58,15 +59,22 @@ def twice_descent(case: Case, step: int, compare: Callable[[Any, Any], tuple[Any
     return evaluate_twice(lambda: compare(*exact_descent(case, step)), "gradient descent of the two margins")
 
 
-def exact_flow(case: Case, time: float, order: int = 8) -> tuple[Any, Any, Any]:
+MOST_INTERVALS = 300  # about two seconds
+
+
+def exact_flow(case: Case, time: float, order: int = 8) -> tuple[Any, Any, Any] | None:
     """Return (tilt, mean margin, error) of the flow at a time, by extrapolation in log time with two orders.
 
-    At equal frequencies and W_0 = 0 the tilt vanishes by symmetry, and e^g + g = 1 + (1 - correlation) c t/2 is solved.
-    The intervals resolve the fastest rate in log time, (1 + correlation)/(1 - correlation), or c t where that is less.
+    From W_0 = 0 there are closed forms at equal frequencies and at the correlations -1 and 1, where one mode rests.
+    None where the integration would take too long, at correlations close to 1. The
+    intervals resolve the fastest rate in log time, (1 + correlation)/(1 - correlation), or c t where that is less.
     """
     correlation, frequent, rare, distance = exact_numbers(case)
-    if frequent == rare and not any(exact_start(case)):
-        return mpf(0), exact_line_root((1 - correlation) * distance * mpf(time) / 2, mpf(1)), mpf(10) ** -45
+    if not any(exact_start(case)):
+        if correlation == 1:
+            return _exact_lone_tilt(frequent, rare, distance * mpf(time)), mpf(0), mpf(10) ** -45
+        if frequent == rare or correlation == -1:
+            return mpf(0), exact_line_root((1 - correlation) * distance * mpf(time) / 2, mpf(1)), mpf(10) ** -45
     velocity, unit = exact_velocity(case), 1 / distance
 
     def slope(log_time: Any, margins: Sequence[Any]) -> list[Any]:
@@ -77,18 +85,34 @@ def exact_flow(case: Case, time: float, order: int = 8) -> tuple[Any, Any, Any]:
     gap = max(1.0 - float(correlation), 1e-300)
     fastest = min((1.0 + float(correlation)) / gap, float(distance) * time)
     intervals = max(4, math.ceil(float(end) * max(1.5, fastest / 2)))
+    if intervals > MOST_INTERVALS:
+        return None
     margins, error = extrapolated_flow(slope, exact_start(case), 0, end, intervals, order)
     return (margins[0] - margins[1]) / 2, (margins[0] + margins[1]) / 2, error
 
 
 def twice_flow(
     case: Case, times: Sequence[float], compare: Callable[[Sequence[tuple[Any, Any]]], tuple[Any, Any]]
-) -> Exact:
-    """Return compare([(tilt, mean margin), ...]) at some times; the error comes from two orders of the integration."""
+) -> Exact | None:
+    """Return compare([(tilt, mean margin), ...]) at some times; the error comes from two orders of the integration.
+
+    None where the integration would take too long, or where compare divides by zero: the statement is empty there.
+    """
+    with contextlib.suppress(ZeroDivisionError):
+        return _twice_flow(case, times, compare)
+    return None
+
+
+def _twice_flow(
+    case: Case, times: Sequence[float], compare: Callable[[Sequence[tuple[Any, Any]]], tuple[Any, Any]]
+) -> Exact | None:
     with mpmath.workdps(DIGITS[0]):
         states, error = [], mpf(10) ** -45
         for time in times:
-            tilt, mean, gap = exact_flow(case, time)
+            found = exact_flow(case, time)
+            if found is None:
+                return None
+            tilt, mean, gap = found
             states.append((tilt, mean))
             error = max(error, gap)
         quantity, bound = (mpf(value) for value in compare(states))
@@ -101,7 +125,27 @@ def twice_flow(
                 total += abs((mpf(changed[0]) - mpf(changed[1])) - (quantity - bound))
         total += mpf(10) ** (-DIGITS[0] + 4) * (abs(quantity) + abs(bound))
         return Exact(quantity, bound, total, "flow by extrapolated midpoint steps of orders 14 and 16 in log time "
-        "(closed form at p_1 = p_2), 50 digits")
+        "(closed form at p_1 = p_2 and at correlations -1, 1), 50 digits")
+
+
+def _exact_lone_tilt(frequent: Any, rare: Any, elapsed: Any) -> Any:
+    """Return the tilt of the flow at correlation 1 and c t = elapsed, where the mean margin rests at 0.
+
+    dg/d(ct) = (p_1 - p_2 e^g)/(1 + e^g), so p_2 g + w = p_1 p_2 c t with e^{-w} = (p_1 - p_2 e^g)/(p_1 - p_2).
+    """
+    difference, total = frequent - rare, frequent * rare * elapsed
+
+    def tilt(w: Any) -> Any:
+        return mpmath.log1p(-difference * mpmath.expm1(-w) / rare)
+
+    w = mpf(0)
+    for _ in range(200):
+        decay = difference * mpmath.exp(-w)
+        step = (total - w - rare * tilt(w)) / (1 + rare * decay / (frequent - decay))
+        w += step
+        if abs(step) <= abs(w) * mpf(10) ** (-mpmath.mp.dps + 3):
+            break
+    return tilt(w)
 
 
 def exact_line_root(total: Any, slope: Any) -> Any:
