@@ -33,9 +33,9 @@ class Claim:
 
     `form` is "printed" (as the paper has it) or "corrected". `statement`, `quantity` and `bound` hold formulas
     between dollar signs. `evaluate` maps a case to the quantity and the bound along an axis; `exact` evaluates
-    one point of that evidence again in high precision (None where that would take too long). A claim with `evaluate=None` cannot be tested and must say why
-    in `reason`. `cases` and `directed` are the numbers of random cases and of directed search evaluations, for the
-    budgets "fast" and "full".
+    one point of that evidence again in high precision (None where that would take too long). A claim with
+    `evaluate=None` cannot be tested and must say why in `reason`. `cases` and `directed` are the numbers of random
+    cases and of directed search evaluations, for the budgets "fast" and "full".
     """
 
     id: str

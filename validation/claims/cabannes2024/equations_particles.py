@@ -1,8 +1,7 @@
-"""Equations (7), (8), (9), (12) and Theorem 1: gradients, mini-batches, particles; any embeddings."""
+"""Equations (8), (9), (12) and Theorem 1: gradients and particles; any embeddings."""
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import mpmath
@@ -10,11 +9,10 @@ import numpy as np
 from mpmath import mpf
 
 from .... import kernels
-from ....dynamics import AssociativeMemory, GradientDescent, StochasticGradientDescent, at, simulate
+from ....dynamics import AssociativeMemory, GradientDescent, at, simulate
 from ...assumptions import ConstantRateDescent
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...precision import Descent, evaluate_twice, matrix
-from .orthogonal_assumptions import MiniBatches
 from .orthogonal_cases import HOLDS, VIOLATED, orthogonal_claim
 from .rounding import grown, shadow
 from .two_token_cases import UNIT, Array
@@ -55,7 +53,7 @@ RUN_FAMILY = Family(
 )  # fmt: skip
 
 
-def _start(case: Case) -> Array:
+def start_of(case: Case) -> Array:
     return case.problem.initial_weights() if case.initial is None else np.asarray(case.initial)
 
 
@@ -65,14 +63,14 @@ def _softmax(scores: Array) -> Array:
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
 
-def _size(case: Case) -> float:
+def size_of(case: Case) -> float:
     problem = case.problem
     norms = [float(np.linalg.norm(rows, axis=1).max()) for rows in (problem.inputs, problem.outputs)]
-    largest = float(np.abs(problem.scores(_start(case))).max())
+    largest = float(np.abs(problem.scores(start_of(case))).max())
     return float((1 + norms[0] * norms[1]) * (1 + largest) * problem.dim)
 
 
-def _exact_soft(run: Descent) -> list[list[Any]]:
+def exact_soft(run: Descent) -> list[list[Any]]:
     soft = []
     for row in run.scores:
         weights = [mpmath.exp(s - max(row)) for s in row]
@@ -80,85 +78,22 @@ def _exact_soft(run: Descent) -> list[list[Any]]:
     return soft
 
 
-# ---- (7): mini-batches ----------------------------------------------------------------------------------------
-
-
-def _batch_case(seed: int, n_tokens: int, batch: int) -> Case:
-    case = random_case(seed, n_tokens, 3, 3)
-    rule = StochasticGradientDescent(1.0, int(batch))
-    return Case(problem=case.problem, rule=rule, steps=1, initial=case.initial)
-
-
-def _token_gradients(case: Case) -> Array:
-    """Return grad l(W; x, f(x)) of every token, (N, d, d)."""
-    problem = case.problem
-    gradients = []
-    for x in range(problem.n_tokens):
-        _, gradient = kernels.softmax_gradient(
-            _start(case), problem.inputs[x : x + 1], problem.outputs, problem.targets[x : x + 1], np.ones(1)
-        )
-        gradients.append(gradient)
-    return np.array(gradients)
-
-
-def _mean_batch(case: Case, average: bool) -> Evidence:
-    """The expectation over all batches of the batch's gradient, coordinate by coordinate, against grad L."""
-    problem = case.problem
-    size = int(case.rule.batch_size)
-    gradients = _token_gradients(case)
-    mean = np.zeros_like(gradients[0])
-    for batch in itertools.product(range(problem.n_tokens), repeat=size):
-        chosen = list(batch)
-        summed = gradients[chosen].sum(axis=0)
-        mean += np.prod(problem.frequencies[chosen]) * (summed / size if average else summed)
-    _, full = kernels.softmax_gradient(
-        _start(case), problem.inputs, problem.outputs, problem.targets, problem.frequencies
-    )
-    error = 256 * UNIT * size * _size(case)
-    axis = np.arange(full.size, dtype=float)
-    return Evidence(axis, mean.ravel(), full.ravel(), error, axis_name="coordinate of W", value_scale=1.0)
-
-
-def _exact_mean_batch(case: Case, index: int, average: bool) -> Exact:
-    row, column = divmod(index, case.problem.dim)
-    size = int(case.rule.batch_size)
-
-    def both() -> tuple[Any, Any]:
-        problem = case.problem
-        soft = _exact_soft(Descent(problem, 1.0, case.initial))
-        inputs, outputs = matrix(problem.inputs), matrix(problem.outputs)
-        own = []
-        for x, target in enumerate(problem.targets):
-            pull = mpmath.fsum(q * (outputs[z][row] - outputs[int(target)][row]) for z, q in enumerate(soft[x]))
-            own.append(pull * inputs[x][column])
-        p = [mpf(float(v)) for v in problem.frequencies]
-        mean = mpf(0)
-        for batch in itertools.product(range(len(p)), repeat=size):
-            summed = mpmath.fsum(own[x] for x in batch)
-            mean += mpmath.fprod(p[x] for x in batch) * (summed / size if average else summed)
-        return mean, mpmath.fdot(p, own)
-
-    exact = evaluate_twice(both, "all batches")
-    # frequencies that sum to one only to rounding
-    return Exact(exact.quantity, exact.bound, exact.error + mpf(64 * UNIT * size) * abs(exact.bound), exact.method)
-
-
 # ---- (8): which probabilities ---------------------------------------------------------------------------------
 
 
 def _probabilities(case: Case, transposed: bool) -> Evidence:
     """Softmax of <e_x, W u_y> (transposed) or of u_y^T W e_x against the gradient's own probabilities."""
-    problem, start = case.problem, _start(case)
+    problem, start = case.problem, start_of(case)
     scores = problem.inputs @ (start if transposed else start.T) @ problem.outputs.T
     value = _softmax(scores)
     run = simulate(problem, GradientDescent(1.0), steps=0, initial=start, observe=("scores",))
     bound = _softmax(np.asarray(run["scores"][0], dtype=float))
     axis = np.arange(value.size, dtype=float)
-    return Evidence(axis, value.ravel(), bound.ravel(), 64 * UNIT * _size(case), axis_name="pair (x, y)")
+    return Evidence(axis, value.ravel(), bound.ravel(), 64 * UNIT * size_of(case), axis_name="pair (x, y)")
 
 
 def _exact_probabilities(case: Case, index: int, transposed: bool) -> Exact:
-    problem, start = case.problem, _start(case)
+    problem, start = case.problem, start_of(case)
     token, label = divmod(index, problem.n_classes)
 
     def both() -> tuple[Any, Any]:
@@ -167,7 +102,7 @@ def _exact_probabilities(case: Case, index: int, transposed: bool) -> Exact:
         weights = matrix(start.T if transposed else start)
         image = [mpmath.fdot(row, e) for row in weights]
         raised = [mpmath.exp(mpmath.fdot(u, image)) for u in outputs]
-        return raised[label] / mpmath.fsum(raised), _exact_soft(Descent(problem, 1.0, case.initial))[token][label]
+        return raised[label] / mpmath.fsum(raised), exact_soft(Descent(problem, 1.0, case.initial))[token][label]
 
     return evaluate_twice(both, "softmax of the scores")
 
@@ -177,7 +112,7 @@ def _exact_probabilities(case: Case, index: int, transposed: bool) -> Exact:
 
 def _gradient(case: Case) -> Evidence:
     """Coordinates of sum_x p(x) sum_z p_W(z|x)(u_z - u_f) e_x^T against complex-step derivatives of the loss."""
-    problem, start = case.problem, _start(case)
+    problem, start = case.problem, start_of(case)
     soft = _softmax(problem.scores(start))
     pulled = soft @ problem.outputs - problem.outputs[problem.targets]
     value = pulled.T @ (problem.frequencies[:, None] * problem.inputs)
@@ -192,13 +127,13 @@ def _gradient(case: Case) -> Evidence:
         loss = problem.frequencies @ (top + np.log(np.exp(scores - top[:, None]).sum(axis=1)) - own)
         bound[i, j] = loss.imag / tiny
     axis = np.arange(value.size, dtype=float)
-    error = 64 * UNIT * _size(case)
+    error = 64 * UNIT * size_of(case)
     return Evidence(axis, value.ravel(), bound.ravel(), error, axis_name="coordinate of W", value_scale=1.0)
 
 
 def _span(case: Case) -> Evidence:
     """The part of W_t - W_0 outside the span of (u_j - u_k) e_i^T."""
-    problem, start = case.problem, _start(case)
+    problem, start = case.problem, start_of(case)
     picked = np.unique(np.linspace(0, int(case.steps or 0), 8).astype(int))
     run = simulate(
         problem, case.rule, steps=int(case.steps or 0), initial=start, save=at(picked),
@@ -226,10 +161,22 @@ def _projection(rows: Array) -> Array:
 # ---- Theorem 1 ------------------------------------------------------------------------------------------------
 
 
+def token_gradients(case: Case) -> Array:
+    """Return grad l(W; x, f(x)) of every token, (N, d, d)."""
+    problem = case.problem
+    gradients = []
+    for x in range(problem.n_tokens):
+        _, gradient = kernels.softmax_gradient(
+            start_of(case), problem.inputs[x : x + 1], problem.outputs, problem.targets[x : x + 1], np.ones(1)
+        )
+        gradients.append(gradient)
+    return np.array(gradients)
+
+
 def _projected_gradient(case: Case) -> Evidence:
     """<grad l(W; x, y), u_j (x) e_i> for all i, j, x = the first token, against the formula with alpha and beta."""
-    problem, start = case.problem, _start(case)
-    gradient = _token_gradients(case)[0]
+    problem, start = case.problem, start_of(case)
+    gradient = token_gradients(case)[0]
     value = problem.inputs @ gradient.T @ problem.outputs.T
     soft = _softmax(problem.scores(start))[0]
     label = int(problem.targets[0])
@@ -238,7 +185,7 @@ def _projected_gradient(case: Case) -> Evidence:
     beta = gram - gram[:, [label]]
     bound = np.outer(problem.input_gram[:, 0], beta @ soft)
     axis = np.arange(value.size, dtype=float)
-    error = 256 * UNIT * _size(case) ** 2
+    error = 256 * UNIT * size_of(case) ** 2
     return Evidence(axis, value.ravel(), bound.ravel(), error, axis_name="pair (i, j)", value_scale=1.0)
 
 
@@ -256,7 +203,7 @@ def particle_step(problem: AssociativeMemory, scores: Array, rate: float) -> Arr
 
 def _particles(case: Case) -> Evidence:
     """The scores of gradient descent on W against particles moved by (12): the largest score and where it differs."""
-    problem, start = case.problem, _start(case)
+    problem, start = case.problem, start_of(case)
     steps = int(case.steps or 0)
     run = _descended(case, ("scores",))
     scores = np.asarray(run["scores"], dtype=float)
@@ -276,7 +223,7 @@ def _particles(case: Case) -> Evidence:
 
 def _descended(case: Case, observe: Any) -> Any:
     return simulate(
-        case.problem, case.rule, steps=int(case.steps or 0), initial=_start(case), observe=observe, form="weights"
+        case.problem, case.rule, steps=int(case.steps or 0), initial=start_of(case), observe=observe, form="weights"
     )
 
 
@@ -300,7 +247,7 @@ def _exact_particles(case: Case, index: int) -> Exact:
 def _exact_weights(case: Case, step: int) -> list[list[Any]]:
     """Return W after a number of steps of descent by equation (9), in the current precision."""
     problem = case.problem
-    inputs, outputs, weights = matrix(problem.inputs), matrix(problem.outputs), matrix(_start(case))
+    inputs, outputs, weights = matrix(problem.inputs), matrix(problem.outputs), matrix(start_of(case))
     rate = mpf(float(case.rule.learning_rate))
     for _ in range(step):
         pulls = []
@@ -316,60 +263,7 @@ def _exact_weights(case: Case, step: int) -> list[list[Any]]:
     return weights
 
 
-def _stochastic_case(seed: int, n_tokens: int, batch: int, rate: float, steps: int = 50) -> Case:
-    case = random_case(seed, n_tokens, 3, 3)
-    scale = np.trace(case.problem.input_gram) * np.trace(case.problem.output_gram)
-    rule = StochasticGradientDescent(float(rate / scale), int(batch))
-    return Case(problem=case.problem, rule=rule, steps=int(steps), initial=case.initial)
-
-
-def _stochastic(case: Case) -> Evidence:
-    """The loss of stochastic descent, as weights and as particles, on the same random batches."""
-    seed = int(case.parameters.get("seed", 0))
-    steps = int(case.steps or 0)
-    options: dict[str, Any] = {"steps": steps, "initial": case.initial, "observe": ("loss",), "rng": seed}
-    runs = [simulate(case.problem, case.rule, form=form, **options) for form in ("weights", "particles")]
-    other = shadow(case)
-    moved = simulate(other.problem, other.rule, form="particles", **options | {"initial": other.initial})
-    steps_seen = np.asarray(runs[0].step, dtype=float)
-    largest = np.maximum.accumulate(np.abs(np.asarray(runs[0]["loss"])))
-    error = 256 * UNIT * (1 + steps_seen) * (_size(case) + largest) + grown(
-        np.asarray(runs[1]["loss"]), np.asarray(moved["loss"])
-    )
-    return Evidence(steps_seen, runs[0]["loss"], runs[1]["loss"], error)
-
-
 CLAIMS = (
-    orthogonal_claim(
-        "equation7.minibatch_gradient", "printed", ("Section 2, equation (7)", "E7"), "Mini-batch gradients are "
-        "unbiased",
-        r"$\sum_{(x,y)\in B}\nabla\ell(W;x,y)$ over a random batch $B$ has mean $\nabla\mathcal{L}(W)$ (noise of "
-        r"zero mean).",
-        (r"$\mathrm{E}\,\sum_B\nabla\ell$", "==", r"$\nabla\mathcal{L}(W)$"), VIOLATED,
-        r"the mean is $|B|\,\nabla\mathcal{L}$; all batches are enumerated",
-        assumptions=(MiniBatches(),),
-        family=Family(
-            (SEED, Parameter("n_tokens", 2, 4, "integer"), Parameter("batch", 2, 4, "integer")), build=_batch_case,
-            show={"seed": 1, "n_tokens": 3, "batch": 2},
-        ),
-        evaluate=lambda case: _mean_batch(case, False), exact=lambda case, i: _exact_mean_batch(case, i, False),
-        cases=(20, 200), directed=(5, 40),
-    ),
-    orthogonal_claim(
-        "equation7.minibatch_gradient", "corrected", ("Section 2, equation (7)", "E7"), "Mini-batch gradients are "
-        "unbiased",
-        r"$\frac{1}{|B|}\,\sum_{(x,y)\in B}\nabla\ell(W;x,y)$ over a random batch $B$ has mean $\nabla\mathcal{L}(W)$.",
-        (r"$\mathrm{E}\,\frac{1}{|B|}\sum_B\nabla\ell$", "==", r"$\nabla\mathcal{L}(W)$"), HOLDS,
-        "divide by the size of the batch; all batches are enumerated",
-        proof="Linearity of the mean: each of the |B| independent draws has mean $\\nabla\\mathcal{L}$.",
-        assumptions=(MiniBatches(),),
-        family=Family(
-            (SEED, Parameter("n_tokens", 1, 4, "integer"), Parameter("batch", 1, 4, "integer")), build=_batch_case,
-            show={"seed": 1, "n_tokens": 3, "batch": 2},
-        ),
-        evaluate=lambda case: _mean_batch(case, True), exact=lambda case, i: _exact_mean_batch(case, i, True),
-        cases=(20, 200), directed=(5, 40),
-    ),
     orthogonal_claim(
         "equation8.probabilities", "printed", ("Section 3, before equation (8)", "T1"), "The scores behind the "
         "probabilities",
@@ -417,18 +311,5 @@ CLAIMS = (
         "true, sign included; the step (12) is written out term by term and compared with descent on the matrix",
         assumptions=(ConstantRateDescent(),), family=RUN_FAMILY, evaluate=_particles, exact=_exact_particles,
         cases=(10, 100), directed=(4, 20),
-    ),
-    orthogonal_claim(
-        "theorem1.stochastic_descent", "printed", ("Theorem 1, after equation (12)", "T1"),
-        "Stochastic descent as a particle system",
-        r"Stochastic descent is (12) with the sum over $x$ replaced by the sum over a random mini-batch (averaged, "
-        r"see (7)).",
-        ("loss on the weights", "==", "loss on the particles"), HOLDS, "true; both forms run on the same batches",
-        assumptions=(MiniBatches(10**9),),
-        family=Family(
-            (SEED, TOKENS, Parameter("batch", 1, 5, "integer"), Parameter("rate", 0.01, 1.0, "log")),
-            build=_stochastic_case, show={"seed": 1, "n_tokens": 4, "batch": 2, "rate": 0.5},
-        ),
-        evaluate=_stochastic, cases=(20, 200), directed=(5, 40),
     ),
 )  # fmt: skip

@@ -239,6 +239,8 @@ def _steps(case: Case, side: int) -> Evidence:
     for x in range(case.problem.n_tokens):
         margins = run.margins[:, x]
         last = len(margins) - 1
+        if last < 1:
+            continue
         places = np.unique(np.clip(np.round(np.geomspace(1, last, 40)).astype(int), 1, last))
         # half way to the saved margin: which step gets there first is then beyond rounding
         goals = 0.5 * (margins[places] + margins[places - 1])
@@ -249,10 +251,8 @@ def _steps(case: Case, side: int) -> Evidence:
         axis.append(goals)
         counts.append(run.axis[places])
         bounds.append(found)
-    if not sum(map(len, axis)):
-        one = np.ones(1)
-        return Evidence(one, one, one * (0.5 if side == 0 else 2.0), 0.0, axis_name="level m")
-    return Evidence(np.concatenate(axis), np.concatenate(counts), np.concatenate(bounds), 0.0, axis_name="level m")
+    goal, count, bound = (np.concatenate([np.empty(0), *values]) for values in (axis, counts, bounds))
+    return Evidence(goal, count, bound, 0.0, axis_name="level m")
 
 
 TIED_START = r"two classes, or tied wrong classes ($a=M-1$), any start $m_0$, any rate $k$"

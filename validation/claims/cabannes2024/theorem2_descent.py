@@ -92,15 +92,13 @@ def _shifted(case: Case) -> Evidence:
     error = run.error + 4 * UNIT * (np.abs(bound) + total / np.maximum(total - shift, 1e-9))
     whole = stacked(run, run.margins, bound, error)
     kept = _after_shift(case)
-    if not kept.any():
-        kept = np.ones_like(kept)
     return Evidence(whole.axis[kept], whole.quantity[kept], whole.bound[kept], np.asarray(whole.error)[kept])
 
 
 def _exact_shifted(case: Case, index: int) -> Exact:
     shift = mpf(float(case.parameters.get("shift", 0.0)))
     kept = _after_shift(case)
-    place = int(np.flatnonzero(kept)[index]) if kept.any() else index
+    place = int(np.flatnonzero(kept)[index])
     return exact_descent(case, place, lambda token, k, t, m: (m, mpmath.log(max(k * t - shift, mpf("1e-300")))))
 
 

@@ -117,14 +117,13 @@ def _kept(case: Case, least: float) -> tuple[Run, Array, Any]:
 
 
 def _pointwise(
-    case: Case, least: float, measure: Callable[[Array, Array, Array], tuple[Array, Array, Array]], upper: bool = False
+    case: Case, least: float, measure: Callable[[Array, Array, Array], tuple[Array, Array, Array]]
 ) -> Evidence:
-    """Return evidence of measure(y, m, error of m) where the statement speaks; a run that never gets there agrees."""
+    """Return evidence of measure(y, m, error of m) where the statement speaks (nowhere: no points)."""
     run, y, keep = _kept(case, least)
     if not keep.any():
-        zero, one = np.zeros(1), np.ones(1)
-        low, high = (zero, one) if upper else (one, zero)
-        return Evidence(run.axis[-1:], low, high, 0.0, axis_name="time t", axis_scale="log")
+        nothing = np.empty(0)
+        return Evidence(nothing, nothing, nothing, axis_name="time t", axis_scale="log")
     axis = np.broadcast_to(run.axis[:, None], y.shape).T.ravel()[keep]
     error = np.broadcast_to(run.error, y.shape).T.ravel()[keep]
     value, bound, error = measure(y.T.ravel()[keep], run.margins.T.ravel()[keep], error)
@@ -134,8 +133,6 @@ def _pointwise(
 def _exact_pointwise(case: Case, index: int, least: float, compare: Callable[[Any, Any], tuple[Any, Any]]) -> Exact:
     """Re-evaluate compare(y, m) at one point of `_pointwise`."""
     _, _, keep = _kept(case, least)
-    if not keep.any():
-        return Exact(mpf(1) / 2, mpf(1) / 2, mpf(0), "no point")
     return _exact(case, int(np.flatnonzero(keep)[index]), lambda x, start, y, m: compare(y, m))
 
 
@@ -150,7 +147,7 @@ def _correction(case: Case, which: str) -> Evidence:
             bound = {"sign": 0.0, "printed": 2.0, "sharp": 1.0237150809438473, "half": 0.5}[which] * unit
         return np.log(y) - margin, bound, error + 8 * UNIT * (1 + np.log(y) + np.abs(margin))
 
-    return _pointwise(case, 1.0, measure, upper=which not in ("sign", "half"))
+    return _pointwise(case, 1.0, measure)
 
 
 def _exact_correction(case: Case, index: int, which: str) -> Exact:
