@@ -52,18 +52,25 @@ def _softmax(case: Case, weights: Array) -> Array:
     return np.asarray(s / s.sum(axis=1, keepdims=True))
 
 
-def _slope(function: Callable[[Any], Any], size: float) -> tuple[Any, float]:
+def _reach(case: Case) -> float:
+    """Return the largest sum of the terms of a score, in units of which scores are rounded."""
+    m = case.problem
+    terms = np.abs(m.inputs) @ np.abs(start_of(case)).T @ np.abs(m.outputs).T
+    return 1.0 + float(terms.max())
+
+
+def _slope(function: Callable[[Any], Any], size: float, unit: float) -> tuple[Any, float]:
     """Return the derivative at 0 of a smooth function of h, by central differences extrapolated twice, and its error.
 
-    `size` is the scale on which the function changes; the error is the difference of the last two extrapolations plus
-    the rounding of the differences.
+    `size` is the scale on which the function changes, `unit` the size in units of which its values are rounded (they
+    come from scores). The error is the difference of the last two extrapolations, plus the rounding of the differences:
+    the smallest step is h/4, the extrapolation weighs its quotient by 1.4, and a value is rounded a few times.
     """
     h = 0.02 / size
     rows = [np.asarray((function(h / 2**k) - function(-h / 2**k)) / (2 * h / 2**k)) for k in range(3)]
     second = [(4 * b - a) / 3 for a, b in itertools.pairwise(rows)]
     third = (16 * second[1] - second[0]) / 15
-    values = max(1.0, float(np.max(np.abs(np.asarray(function(0.0))))))
-    rounding = 200 * EPS * values * size / 0.02 * 4
+    rounding = 24 * EPS * unit / h
     return third, float(np.max(np.abs(third - second[1]))) / 10 + rounding
 
 
@@ -95,7 +102,7 @@ def _exact_pairs(case: Case) -> list[list[Any]]:
 def _gradient(case: Case) -> Evidence:
     weights, *rest = _arrays(case)
     v, (size, terms) = _direction(case), _sizes(case)
-    seen, error = _slope(lambda h: kernels.softmax_gradient(weights + h * v, *rest)[0], max(size, 1.0))
+    seen, error = _slope(lambda h: kernels.softmax_gradient(weights + h * v, *rest)[0], max(size, 1.0), _reach(case))
     m = case.problem
     mass = _softmax(case, weights)
     mass[np.arange(len(mass)), m.targets] -= 1.0
@@ -128,7 +135,8 @@ def _differences(exact: Exact) -> Exact:
 def _hessian(case: Case) -> Evidence:
     weights, *rest = _arrays(case)
     v, (size, terms) = _direction(case), _sizes(case)
-    seen, error = _slope(lambda h: np.vdot(kernels.softmax_gradient(weights + h * v, *rest)[1], v), max(size, 1.0))
+    seen, error = _slope(lambda h: np.vdot(kernels.softmax_gradient(weights + h * v, *rest)[1], v), max(size, 1.0),
+                         size * _reach(case))  # fmt: skip
     kernel = v.ravel() @ kernels.hessian(weights, *rest) @ v.ravel()
     product = np.vdot(kernels.hessian_vector_product(weights, v, *rest), v)
     bound = [_quadratic_form(case)] * 3
@@ -166,7 +174,7 @@ def _exact_hessian(case: Case, index: int) -> Exact:
 def _probability(case: Case) -> Evidence:
     """Derivative of every p_W(z|x) along a direction against (25)."""
     m, v, (size, _) = case.problem, _direction(case), _sizes(case)
-    seen, error = _slope(lambda h: _softmax(case, start_of(case) + h * v), max(size, 1.0))
+    seen, error = _slope(lambda h: _softmax(case, start_of(case) + h * v), max(size, 1.0), _reach(case))
     mass = _softmax(case, start_of(case))
     pairs = m.inputs @ v.T @ m.outputs.T
     formula = mass * (pairs - (mass * pairs).sum(axis=1, keepdims=True))
@@ -188,7 +196,7 @@ def _exact_probability(case: Case, index: int) -> Exact:
 def _outer_form(case: Case) -> Evidence:
     """(24): the Hessian as sum_z (gradient of p) (e tensor u_z), applied to a direction on both sides."""
     m, v, (size, terms) = case.problem, _direction(case), _sizes(case)
-    slopes, error = _slope(lambda h: _softmax(case, start_of(case) + h * v), max(size, 1.0))
+    slopes, error = _slope(lambda h: _softmax(case, start_of(case) + h * v), max(size, 1.0), _reach(case))
     pairs = m.inputs @ v.T @ m.outputs.T
     weights, *rest = _arrays(case)
     quantity = float(v.ravel() @ kernels.hessian(weights, *rest) @ v.ravel())

@@ -9,12 +9,13 @@ import numpy as np
 from mpmath import mpf
 
 from .... import analytics, kernels
+from ...assumption import Condition
 from ...assumptions import TwoClasses
 from ...case import Array, Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim
 from ...precision import evaluate_twice
 from ...verdict import Outcome
-from .situations_multiclass import SEED, measured, random_start, source_of, start_of
+from .situations_multiclass import EPS, SEED, measured, random_start, source_of, start_of
 from .weight_space import _SMALL, _arrays, _build, _exact_softmax
 
 
@@ -29,11 +30,45 @@ def _positive(case: Case) -> Evidence:
     return measured([1.0], [values[0]], [0.0], budget, axis_name="least eigenvalue")
 
 
+def _least_kept(rows: Array) -> float:
+    """Return the least singular value that counts for the rank, 0 for a zero matrix."""
+    values = np.linalg.svd(rows, compute_uv=False)
+    kept = int(np.linalg.matrix_rank(rows))
+    return float(values[kept - 1]) if kept else 0.0
+
+
+def _noise(values: Array) -> float:
+    """Return a bound on the rounding of the eigenvalues of the Hessian."""
+    return float(32 * EPS * len(values) * max(float(np.abs(values).max()), 1e-300))
+
+
+def _rank_gap(case: Case) -> float:
+    """Return log10 of a proved lower bound on the nonzero eigenvalues of the Hessian over their rounding, minus 2.
+
+    Cov(u) >= min_y p_W(y) times the scatter of u around its mean, and sum p e e^T and the scatter have least nonzero
+    eigenvalues that are squares of singular values.
+    """
+    weights, inputs, outputs, _, frequencies = _arrays(case)
+    scores = inputs @ weights.T @ outputs.T
+    mass = np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
+    least = float(mass.min()) * _least_kept(np.sqrt(frequencies)[:, None] * inputs) ** 2
+    least *= _least_kept(outputs - outputs.mean(axis=0)) ** 2
+    noise = _noise(_spectrum(case))
+    return float(np.log10(least / noise)) - 2 if least > 0 else -np.inf
+
+
 def _rank(case: Case) -> Evidence:
-    """Rank from the spectrum: the gap is visible as long as the softmax is not saturated."""
+    """Number of eigenvalues beyond rounding; the assumption keeps all others a hundred times above it."""
     values = _spectrum(case)
-    rank = int(np.sum(values > 1e-11 * values[-1]))
-    return measured([1.0], [float(rank)], [float(analytics.hessian_rank(case.problem))], 0.5, axis_name="rank")
+    rank = int(np.sum(values > _noise(values)))
+    return measured([1.0], [float(rank)], [float(analytics.hessian_rank(case.problem))], 0.0, axis_name="rank")
+
+
+_DECIDABLE = Condition(
+    "no nonzero eigenvalue is as small as rounding (so the rank can be counted)",
+    _rank_gap,
+    Family((*_SMALL.parameters[:-1], Parameter("scale", 1e-3, 100.0, "log")), _build),
+)
 
 
 def _norm(case: Case) -> Evidence:
@@ -41,7 +76,7 @@ def _norm(case: Case) -> Evidence:
     bound = analytics.hessian_norm_bound(case.problem)
     scales = np.array([0.0, 0.1, 1.0])
     sharpness = [kernels.sharpness(s * weights, *rest) for s in scales]
-    return measured(scales, sharpness, np.full(3, bound), 1e-9 * bound, axis_name="scale of W")
+    return measured(scales, sharpness, np.full(3, bound), 1e-12 * bound, axis_name="scale of W")
 
 
 def _norm_by_loss(case: Case) -> Evidence:
@@ -51,7 +86,7 @@ def _norm_by_loss(case: Case) -> Evidence:
     scales = np.array([0.0, 0.3, 1.0, 3.0])
     pairs = [(kernels.sharpness(s * weights, *rest), kernels.softmax_gradient(s * weights, *rest)[0]) for s in scales]
     bound = factor * np.array([loss for _, loss in pairs])
-    return measured(scales, np.array([h for h, _ in pairs]), bound, 1e-9 * bound, axis_name="scale of W")
+    return measured(scales, np.array([h for h, _ in pairs]), bound, 1e-12 * bound, axis_name="scale of W")
 
 
 def _near_zero(case: Case) -> Evidence:
@@ -59,7 +94,7 @@ def _near_zero(case: Case) -> Evidence:
     at_zero = kernels.sharpness(np.zeros_like(weights), *rest)
     scales = np.array([0.03, 0.1, 0.3, 1.0, 3.0])
     values = np.array([kernels.sharpness(s * weights, *rest) for s in scales])
-    return measured(scales, values, np.full(5, at_zero), 1e-9 * at_zero, axis_name="scale of W", axis_scale="log")
+    return measured(scales, values, np.full(5, at_zero), 1e-12 * at_zero, axis_name="scale of W", axis_scale="log")
 
 
 def _near_zero_build(seed: int, n_classes: int, scale: float) -> Case:
@@ -213,6 +248,7 @@ CLAIMS = (
         proof="The softmax has full support, so each covariance has the range span{u_i-u_j}; ranges of sums of "
         "positive semi-definite matrices add.",
         family=_SMALL,
+        assumptions=(_DECIDABLE,),
         evaluate=_rank,
     ),
     Claim(

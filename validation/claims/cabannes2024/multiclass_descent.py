@@ -18,6 +18,7 @@ from .situations_multiclass import (
     orthogonal_memory,
     random_start,
     start_scores,
+    steps_of,
     target_first,
 )
 
@@ -47,7 +48,7 @@ def _run(case: Case, steps: Array | None = None) -> tuple[Array, Array]:
     """Return the steps that were kept and the scores there, (T, N, M)."""
     grid = logarithmic(40) if steps is None else at(steps)
     run = simulate(
-        case.problem, case.rule, steps=case.steps or 1000, save=grid, observe=("scores",), initial=case.initial
+        case.problem, case.rule, steps=steps_of(case, 1000), save=grid, observe=("scores",), initial=case.initial
     )
     return np.asarray(run.step, dtype=float), np.asarray(run["scores"])
 

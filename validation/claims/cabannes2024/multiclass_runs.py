@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....dynamics import GradientFlow, at, simulate
-from ...assumption import Assumption
+from ....dynamics import AssociativeMemory, GradientFlow, at, simulate
+from ....errors import InputError
+from ...assumption import Assumption, Condition
 from ...assumptions import FlowRule, OrthonormalInputs, OrthonormalOutputs
 from ...case import Array, Case, Family, Parameter
 from .situations_multiclass import (
@@ -34,7 +35,9 @@ def flow_scores(case: Case, times: Array) -> tuple[Array, Array]:
 
 
 def late_time(case: Case) -> float:
-    """Return the end of the flow of a case."""
+    """Return the end of the flow of a case; a flow that runs for no time shows nothing."""
+    if case.time is not None and case.time <= 0:
+        raise InputError("the flow must run for a time > 0", case.time)
     return float(case.time if case.time is not None else 1e6)
 
 
@@ -57,7 +60,11 @@ _LATE = Family(
     (*_BOX, Parameter("time", 1e4, 1e8, "log")),
     _build,
     show={"seed": 0, "n_tokens": 3, "n_classes": 4, "imbalance": 4.0, "time": 1e8},
-    corners=({"n_tokens": 1, "n_classes": 2, "time": 1e8}, {"n_tokens": 4, "n_classes": 8, "time": 1e8}),
+    corners=(
+        {"n_tokens": 1, "n_classes": 2, "time": 1e8},
+        {"n_tokens": 4, "n_classes": 8, "time": 1e8},
+        {"n_tokens": 1, "n_classes": 2, "time": 1e14},  # the remainder of the expansion is below 1e-6 here
+    ),
 )
 
 
@@ -73,3 +80,22 @@ _NORMS = Family(
     show={"seed": 0, "n_classes": 3, "ratio": 2.0, "time": 100.0, "scale": 0.5},
     corners=({"n_classes": 4, "ratio": 3.0, "time": 1e3}, {"ratio": 1.0}),
 )  # fmt: skip
+
+
+def _scaled(ratio: float) -> AssociativeMemory:
+    m = orthogonal_memory(0, 1, 3)
+    outputs = m.outputs * np.array([[1.0], [1.0], [max(ratio - 1, 0.0)]])
+    return AssociativeMemory(m.inputs, outputs, m.targets, m.frequencies)
+
+
+_THREE_CLASSES = Condition(
+    "there are at least three classes",
+    lambda case: float(len(case.problem.outputs) - 3),
+    Family((Parameter("n_classes", 2, 6, "integer"),), lambda n_classes: _build(0, 1, n_classes, 1.0, 10.0)),
+)
+_NO_ZERO_OUTPUT = Condition(
+    "no output embedding is zero",
+    lambda case: float(np.sum(case.problem.outputs**2, axis=1).min()),
+    Family((Parameter("ratio", 0.0, 2.0),), lambda ratio: flow_case(_scaled(ratio), 1.0)),
+    strict=True,
+)

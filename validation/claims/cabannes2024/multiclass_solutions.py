@@ -14,7 +14,17 @@ from ...case import Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim
 from ...precision import evaluate_twice
 from ...verdict import Outcome
-from .multiclass_runs import _CASES, _DIRECTED, _FLOW, _LATE, _NORMS, _build_started, flow_scores, late_time
+from .multiclass_runs import (
+    _CASES,
+    _DIRECTED,
+    _FLOW,
+    _LATE,
+    _NO_ZERO_OUTPUT,
+    _NORMS,
+    _build_started,
+    flow_scores,
+    late_time,
+)
 from .situations_multiclass import (
     SEED,
     exact_flow,
@@ -23,11 +33,12 @@ from .situations_multiclass import (
     source_of,
     start_scores,
     target_first,
+    times_of,
 )
 
 
 def _exact_solution(case: Case) -> Evidence:
-    times = np.geomspace(1e-2, late_time(case), 8)
+    times = times_of(late_time(case), 1e-2, 8)
     scores, error = flow_scores(case, times)
     start, m = start_scores(case), case.problem
     squares = np.sum(m.inputs**2, axis=1)
@@ -46,7 +57,7 @@ def _exact_solution(case: Case) -> Evidence:
 
 
 def _tied(case: Case) -> Evidence:
-    times = np.geomspace(1e-2, late_time(case), 10)
+    times = times_of(late_time(case), 1e-2, 10)
     scores, error = flow_scores(case, times)
     m = case.problem
     n, tokens = len(m.outputs), len(m.targets)
@@ -64,7 +75,7 @@ def _slow(case: Case) -> Evidence:
 
 def _slow_points(case: Case) -> tuple[Evidence, list[tuple[int, int, bool]]]:
     """Return the evidence, and (time, wrong class, upper end) of each of its points; an infinite end is left out."""
-    times = np.geomspace(1.0, late_time(case), 10)
+    times = times_of(late_time(case), 1.0, 10)
     scores, error = flow_scores(case, times)
     m = case.problem
     f = int(m.targets[0])
@@ -132,7 +143,7 @@ CLAIMS = (
         quantity=r"$w_j(t)$ simulated",
         relation="==",
         bound=r"$w_j(s(t))$",
-        assumptions=(FlowRule(), OrthogonalInputs(), OrthogonalOutputs()),
+        assumptions=(FlowRule(), OrthogonalInputs(), OrthogonalOutputs(), _NO_ZERO_OUTPUT),
         expected=Outcome.HOLDS,
         reason="New. The simulated flow agrees to its own error for equal and unequal norms.",
         proof="In the clock ds = p|e|^2dt/A every e^{-w_j} is linear, and sum w_i/n_i is conserved.",

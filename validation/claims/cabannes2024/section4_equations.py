@@ -15,14 +15,17 @@ from ...assumptions import (
     OrthogonalOutputs,
     OrthonormalOutputs,
 )
-from ...case import Case, Evidence, Exact, Family, Parameter
+from ...case import Array, Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim
-from ...precision import descent, evaluate_twice
+from ...precision import evaluate_twice
 from ...verdict import Outcome
 from .multiclass_descent import _CASES, _DESCENT, _DIRECTED, _STEP, _rates, _run
 from .situations_multiclass import (
     EPS,
     SEED,
+    defect,
+    exact_start,
+    ideal_descent,
     measured,
     orthogonal_memory,
     random_start,
@@ -33,13 +36,26 @@ from .situations_multiclass import (
 )
 
 
-def _equations(case: Case) -> Evidence:
-    """Both displayed differential equations at a random W, dw/dt from the gradient kernel."""
+def _speeds(case: Case) -> tuple[Array, Array]:
+    """Return the speeds dS/dt (N, M) of the scores from the gradient kernel, and their error.
+
+    The kernel forms every residual without cancellation, so a speed has the relative error of an exponential;
+    embeddings that are orthogonal only to rounding add a share of the other tokens' speeds.
+    """
     m = case.problem
     weights = start_of(case)
     slope = -kernels.softmax_gradient(weights, m.inputs, m.outputs, m.targets, m.frequencies)[1]
     speed = m.inputs @ slope.T @ m.outputs.T
-    left, right = [], []
+    size = np.abs(m.inputs) @ np.abs(weights).T @ np.abs(m.outputs).T
+    relative = 8 * EPS * (2 + len(m.outputs) + size.max(axis=1, keepdims=True))
+    return speed, relative * np.abs(speed) + len(m.inputs) * defect(m) * np.abs(speed).max(initial=0.0)
+
+
+def _equations(case: Case) -> Evidence:
+    """Both displayed differential equations at a random W, dw/dt from the gradient kernel."""
+    m = case.problem
+    speed, error = _speeds(case)
+    left, right, budget = [], [], []
     for x, f in enumerate(m.targets):
         w = target_first(start_scores(case)[x], int(f))
         dw = target_first(speed[x], int(f))
@@ -48,46 +64,64 @@ def _equations(case: Case) -> Evidence:
         total = np.exp(w).sum()
         left += [dw[0] * total, *(dw[1:] * total)]
         right += [scale * norms[0] * np.exp(w[1:]).sum(), *(-scale * norms[1:] * np.exp(w[1:]))]
-    size = np.abs(right) + 64 * np.exp(np.abs(start_scores(case)).max()) * m.outputs.size
-    return measured(np.arange(len(left)) + 1.0, left, right, 64 * EPS * size, axis_name="score")
+        budget += [*(target_first(error[x], int(f)) * total)]
+    return measured(np.arange(len(left)) + 1.0, left, right, budget, axis_name="score")
 
 
 def _tightest(case: Case) -> Evidence:
     """(c + e^m) dm/dt against p|e|^2 (c + 1) for the tightest margin, dm/dt from the gradient kernel."""
     m = case.problem
-    slope = -kernels.softmax_gradient(start_of(case), m.inputs, m.outputs, m.targets, m.frequencies)[1]
-    speed = m.inputs @ slope.T @ m.outputs.T
-    left, right = [], []
+    speed, error = _speeds(case)
+    left, right, budget = [], [], []
     for x, f in enumerate(m.targets):
         w, dw = target_first(start_scores(case)[x], int(f)), target_first(speed[x], int(f))
         k = 1 + int(np.argmax(w[1:]))
         c = float(analytics.tightest_margin_factor(w))
         left.append((c + np.exp(w[0] - w[k])) * (dw[0] - dw[k]))
         right.append(float(m.frequencies[x] * np.sum(m.inputs[x] ** 2)) * (c + 1))
-    size = np.abs(right) * 64 * len(m.outputs) + 64 * np.exp(2 * np.abs(start_scores(case)).max())
-    return measured(np.arange(len(left)) + 1.0, left, right, EPS * size, axis_name="token")
+        wrong = target_first(error[x], int(f))
+        budget.append((c + np.exp(w[0] - w[k])) * (wrong[0] + wrong[k]))
+    return measured(np.arange(len(left)) + 1.0, left, right, budget, axis_name="token")
 
 
 def _rate_bounds(case: Case) -> Evidence:
     """Both bounds of Appendix B.2 on dt/dm of the tightest margin (p|e|^2 = 1), dm/dt from the gradient kernel."""
     m = case.problem
-    slope = -kernels.softmax_gradient(start_of(case), m.inputs, m.outputs, m.targets, m.frequencies)[1]
-    speed = m.inputs @ slope.T @ m.outputs.T
-    low, middle, high = [], [], []
+    speed, error = _speeds(case)
+    low, middle, high, budget = [], [], [], []
     n = len(m.outputs)
-    for x, f in enumerate(m.targets):
-        w, dw = target_first(start_scores(case)[x], int(f)), target_first(speed[x], int(f))
+    tokens = np.flatnonzero(np.sum(m.inputs**2, axis=1) > 0)
+    for x in tokens:
+        f = int(m.targets[x])
+        w, dw = target_first(start_scores(case)[x], f), target_first(speed[x], f)
         k = 1 + int(np.argmax(w[1:]))
         ties = int(np.sum(w[1:] == w[k]))
         growth = np.exp(w[0] - w[k])
-        scale = float(m.frequencies[x] * np.sum(m.inputs[x] ** 2))
-        middle.append(scale / (dw[0] - dw[k]))
+        middle.append(float(m.frequencies[x] * np.sum(m.inputs[x] ** 2)) / (dw[0] - dw[k]))
         low.append(growth / (n + 1) + ties / (ties + 1))
         high.append(growth / (ties + 1) + n / (n + 1))
-    size = 64 * n * np.exp(2 * np.abs(start_scores(case)).max())
-    tokens = np.arange(len(middle)) + 1.0
-    budget = EPS * size * np.abs(np.r_[middle, high])
-    return measured(np.r_[tokens, tokens], np.r_[middle, high], np.r_[low, middle], budget, axis_name="token")
+        wrong = target_first(error[x], f)
+        budget.append(middle[-1] * (wrong[0] + wrong[k]) / (dw[0] - dw[k]))
+    return measured(np.r_[tokens, tokens] + 1.0, np.r_[middle, high], np.r_[low, middle], np.r_[budget, budget],
+                    axis_name="token")  # fmt: skip
+
+
+def _exact_rate_bounds(case: Case, index: int) -> Exact:
+    """Return dt/dm = (e^m + c)/(c + 1) and the bound of the point, in exact arithmetic."""
+    tokens = np.flatnonzero(np.sum(case.problem.inputs**2, axis=1) > 0)
+    upper, place = divmod(index, len(tokens))
+
+    def values() -> tuple[Any, Any]:
+        w = exact_start(case, int(tokens[place]))
+        n, top = len(w), max(w[1:])
+        growth, ties = mpmath.exp(w[0] - top), mpf(sum(value == top for value in w[1:]))
+        c = mpmath.fsum(mpmath.exp(value - top) for value in w[1:])
+        middle = (growth + c) / (c + 1)
+        if upper:
+            return growth / (ties + 1) + mpf(n) / (n + 1), middle
+        return middle, growth / (n + 1) + ties / (ties + 1)
+
+    return evaluate_twice(values, "speed of the tightest margin")
 
 
 def _increments(case: Case) -> Evidence:
@@ -109,13 +143,12 @@ def _exact_increments(case: Case, index: int) -> Exact:
     f = int(case.problem.targets[x])
 
     def values() -> tuple[Any, Any]:
-        run = descent(case, 0)
+        run = ideal_descent(case, 0)
         order = [f, *[y for y in range(len(run.scores[x])) if y != f]]
         before = [run.scores[x][y] for y in order]
         run.run(1)
         after = [run.scores[x][y] for y in order]
         rate = mpf(float(case.rule.learning_rate)) * mpf(float(case.problem.frequencies[x]))
-        rate *= mpmath.fsum(mpf(float(a)) ** 2 for a in case.problem.inputs[x])
         e = [mpmath.exp(w) for w in before]
         move = (after[0] - after[j + 1]) - (before[0] - before[j + 1])
         return mpmath.fsum(e) * move, rate * (mpmath.fsum(e[1:]) + e[j + 1])
@@ -190,6 +223,7 @@ CLAIMS = (
         proof="dt/dm = (e^m+c)/(c+1) with M_k <= c <= M-1.",
         family=_UNIT_POINTS,
         evaluate=_rate_bounds,
+        exact=_exact_rate_bounds,
     ),
     Claim(
         id="cabannes2024.section4.descent_margin_increment",

@@ -9,13 +9,14 @@ from .... import analytics
 from ...assumption import Condition
 from ...case import Array, Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim
-from ...precision import descent, evaluate_twice
+from ...precision import evaluate_twice
 from ...verdict import Outcome
 from .multiclass_descent import _CASES, _DESCENT, _DIRECTED, _STEP, _build, _rates, _run, _start_margins
 from .situations_multiclass import (
     EPS,
     SEED,
     descent_case,
+    ideal_descent,
     measured,
     orthogonal_memory,
     random_start,
@@ -34,7 +35,7 @@ def _one_step(case: Case) -> Evidence:
 
 
 def _exact_one_step(case: Case, index: int) -> Exact:
-    return evaluate_twice(lambda: (descent(case, 1).margin(index), mpf(0)), "one step of gradient descent")
+    return evaluate_twice(lambda: (ideal_descent(case, 1).margin(index), mpf(0)), "one step of gradient descent")
 
 
 _CLOSE_START = Condition(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import mpmath
@@ -10,12 +11,22 @@ from mpmath import mpf
 
 from .... import analytics
 from ....dynamics import AssociativeMemory
+from ...assumption import Condition
 from ...case import Array, Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim
 from ...precision import evaluate_twice
 from ...verdict import Outcome
-from .section51_problems import _CASES, _DIRECTED, _NOT_SEPARABLE, _least, exact_three_tokens, three_tokens
-from .situations_multiclass import SEED, measured, source_of
+from .section51_problems import (
+    _CASES,
+    _DIRECTED,
+    _NOT_SEPARABLE,
+    _SURROUNDED,
+    _balance,
+    _least,
+    exact_three_tokens,
+    three_tokens,
+)
+from .situations_multiclass import EPS, SEED, measured, source_of
 
 
 def forgetting_memory(frequency: float, cosine: float) -> AssociativeMemory:
@@ -39,6 +50,24 @@ _FORGETTING = Family(
 )
 
 
+def _of_the_family(case: Case) -> float:
+    """Return the least slack of what makes a problem one of the family, negative if it is none."""
+    m = case.problem
+    if _balance(case) < 0 or m.targets[0] == m.targets[1] or m.targets[1] != m.targets[2]:
+        return -1.0
+    gram, p = m.inputs @ m.inputs.T, m.frequencies
+    c = float(gram[0, 1])
+    off = max(abs(float(gram[0, 2]) - c), float(np.abs(np.diag(gram) - 1).max()), abs(float(p[1] - p[2])))
+    return float(min(1e-12 - off, c - p[0] / (1 - p[0]) - 1e-9, p[0] - p[1] - 1e-9))
+
+
+_FORGOTTEN = Condition(
+    "the problem is of this family: $N=3$, $M=d=2$, mirror images, $c>p_1/(1-p_1)$, $p_1>1/3$",
+    _of_the_family,
+    Family((Parameter("frequency", 0.34, 0.49), Parameter("position", -0.5, 0.98)), _build_forgetting),
+)
+
+
 def _margins(case: Case, weights: Array) -> Array:
     m = case.problem
     scores = m.inputs @ weights.T @ m.outputs.T
@@ -58,7 +87,7 @@ def _excess(case: Case) -> tuple[float, Array]:
 def _forgets(case: Case) -> Evidence:
     excess, margins = _excess(case)
     frequent = int(np.argmax(case.problem.frequencies))
-    return measured([1.0, 2.0], [-margins[frequent], excess], [0.0, 0.0], 1e-12,
+    return measured([1.0, 2.0], [-margins[frequent], excess], [0.0, 0.0], 1e-13,
                     axis_name="1: minus the margin of the most frequent token, 2: excess risk")  # fmt: skip
 
 
@@ -76,7 +105,7 @@ def _exact_forgets(case: Case, index: int) -> Exact:
 def _excess_value(case: Case) -> Evidence:
     excess, _ = _excess(case)
     p = float(case.problem.frequencies[0])
-    return measured([1.0], [excess], [(3 * p - 1) / 2], 1e-12, axis_name="problem")
+    return measured([1.0], [excess], [(3 * p - 1) / 2], 8 * EPS, axis_name="problem")
 
 
 def _certificate(case: Case) -> Evidence:
@@ -84,7 +113,9 @@ def _certificate(case: Case) -> Evidence:
     sign = np.where(m.targets == 0, 1.0, -1.0)
     closed = analytics.three_token_minimiser(m.inputs * sign[:, None], m.frequencies)
     weights, _ = _least(case)
-    return measured([1.0, 2.0, 3.0], _margins(case, weights), closed.margins, 1e-12, axis_name="token")
+    # both roots are found to a few ulps; an error probability near 0 or 1 magnifies them in the margin
+    size = 2 + 2 * np.cosh(closed.margins)  # 1/(q(1-q))
+    return measured([1.0, 2.0, 3.0], _margins(case, weights), closed.margins, 32 * EPS * size.max(), axis_name="token")
 
 
 def _fig4_like(seed: int, n_tokens: int) -> AssociativeMemory:
@@ -94,12 +125,12 @@ def _fig4_like(seed: int, n_tokens: int) -> AssociativeMemory:
     return AssociativeMemory(np.c_[np.cos(angles), np.sin(angles)], np.eye(2), np.arange(n_tokens) % 2, p / p.sum())
 
 
-_SAMPLES = 40
+_SAMPLES = 200
 
 
-def _norm(case: Case) -> Evidence:
-    """Share of random problems (d = M = 2, Zipf) whose minimiser has excess risk, against one half."""
-    n_tokens = len(case.problem.inputs)
+@functools.cache
+def _share(n_tokens: int) -> float:
+    """Return the share of random problems (d = M = 2, Zipf) whose minimiser has excess risk."""
     found = 0
     for k in range(_SAMPLES):
         problem = _fig4_like(k, n_tokens)
@@ -108,8 +139,15 @@ def _norm(case: Case) -> Evidence:
             margins = _margins(Case(problem=problem), answer.weights)
             wrong = problem.frequencies[margins <= 0].sum()
             found += bool(wrong > 1 - analytics.accuracy_optimum(problem).upper + 1e-12)
-    share = found / _SAMPLES
-    return measured([float(n_tokens)], [share], [0.5], 3 * np.sqrt(0.25 / _SAMPLES), axis_name="number of tokens")
+    return found / _SAMPLES
+
+
+def _norm(case: Case) -> Evidence:
+    """Share of problems with excess risk against one half; the budget is Wilson's interval at three deviations."""
+    n_tokens = int(case.parameters["n_tokens"])
+    share = _share(n_tokens)
+    error = 3 * np.sqrt(share * (1 - share) / _SAMPLES + 9 / (4 * _SAMPLES**2))
+    return measured([float(n_tokens)], [share], [0.5], error, axis_name="number of tokens")
 
 
 def _rare_only(case: Case) -> Evidence:
@@ -139,6 +177,7 @@ CLAIMS = (
         quantity="minus the margin of the most frequent token; excess risk",
         relation=">",
         bound=r"$0$",
+        assumptions=(_FORGOTTEN,),
         expected=Outcome.HOLDS,
         reason="True, on a whole family: e = (1,0), (c,-s), (c,s), f* = (1,2,2), p = (p1, rest equal), c > p1/(1-p1). "
         "(The panel N = 3 of Fig 4 itself keeps its most frequent token.)",
@@ -158,6 +197,7 @@ CLAIMS = (
         quantity=r"$L_{01}(\mathrm{argmin}\,L)-\min L_{01}$",
         relation="==",
         bound=r"$(3p_1-1)/2$",
+        assumptions=(_FORGOTTEN,),
         expected=Outcome.HOLDS,
         reason="Exact; 0.1 for p = (.4,.3,.3).",
         proof="The minimiser misses token 1 (weight p1); the best W misses one of the others, (1-p1)/2.",
@@ -172,19 +212,20 @@ CLAIMS = (
         title="With many tokens, excess risk is the norm",
         statement=r"when $N$ becomes large in front of $d$, these cases become the norm",
         source=source_of("Section 5.1", "S5.3"),
-        quantity="share of 40 random problems whose minimiser has excess risk",
+        quantity="share of 200 random problems whose minimiser has excess risk",
         relation=">",
         bound=r"$1/2$",
         expected=Outcome.HOLDS,
-        reason="Measured for d = M = 2 with Zipf frequencies: about 0.95 at N = 30 (budget: three standard errors). "
+        reason="Measured for d = M = 2 with Zipf frequencies: about 0.95 at N = 30 "
+        "(budget: three standard errors, 0.06). "
         "Excess risk is the norm; forgetting the very first token stays rare (a few per cent).",
         family=Family(
-            (Parameter("n_tokens", 30, 60, "integer"),),
-            lambda n_tokens: Case({"n_tokens": n_tokens}, _fig4_like(0, n_tokens)),
+            (Parameter("n_tokens", 30, 40, "integer"),),
+            lambda n_tokens: Case({"n_tokens": n_tokens}),
             show={"n_tokens": 30},
         ),
         evaluate=_norm,
-        cases=(1, 20),
+        cases=(1, 10),
         directed=(0, 0),
     ),
     Claim(
@@ -197,6 +238,7 @@ CLAIMS = (
         quantity=r"margins of $\mathrm{argmin}\,L$",
         relation="==",
         bound=r"$\log((1-q_i)/q_i)$",
+        assumptions=(_SURROUNDED,),
         expected=Outcome.HOLDS,
         reason="New. Newton's minimiser and the scalar root agree to rounding.",
         proof="The gradient vanishes iff p_i q_i is a multiple of the unique balance; margins are linear in W.",

@@ -44,6 +44,31 @@ _NOT_SEPARABLE = Condition(
 )
 
 
+def _three_in_the_plane(case: Case) -> bool:
+    """Return whether the case has three tokens in the plane and two different class embeddings."""
+    m = case.problem
+    return m.inputs.shape == (3, 2) and len(m.outputs) == 2 and bool(np.any(m.outputs[0] != m.outputs[1]))
+
+
+def _balance(case: Case) -> float:
+    """Return the least of the three areas e_i x e_j of the signed unit tokens, < 0 if they do not surround 0."""
+    m = case.problem
+    norms = np.linalg.norm(m.inputs, axis=1, keepdims=True) if _three_in_the_plane(case) else np.zeros(1)
+    if not np.all(norms > 0):
+        return -1.0
+    a = np.where(m.targets == 0, 1.0, -1.0)[:, None] * m.inputs / norms
+    b, c = np.roll(a, -1, axis=0), np.roll(a, -2, axis=0)
+    areas = b[:, 0] * c[:, 1] - b[:, 1] * c[:, 0]
+    return float(max(areas.min(), (-areas).min())) - 1e-6
+
+
+_SURROUNDED = Condition(
+    r"three tokens in the plane and two classes, $\sum\lambda_ia_i=0$ with all $\lambda_i>0$",
+    _balance,
+    Family((SEED,), lambda seed: Case(problem=random_memory(seed, 3, 2, 2))),
+)
+
+
 def exact_three_tokens(problem: AssociativeMemory) -> tuple[list[Any], list[Any]]:
     """Return margins and error probabilities at the minimiser of three tokens in the plane, in mpf."""
     sign = [1 if f == 0 else -1 for f in problem.targets]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ....dynamics import simulate
+from ...assumptions import ConstantRateDescent
 from ...case import Case, Evidence, Family, Parameter
 from ...claim import Claim
 from ...verdict import Outcome
@@ -17,24 +18,26 @@ from .situations_multiclass import (
     random_start,
     separable_memory,
     source_of,
+    steps_of,
 )
 
 
 def _margin_definition(case: Case) -> Evidence:
-    steps = case.steps or 20
+    steps = steps_of(case, 20)
     run = simulate(case.problem, case.rule, steps=steps, observe=("margins",), initial=case.initial)
     m, weights = case.problem, np.asarray(run.final)
     image = weights @ m.inputs.T
     formula = [(m.outputs[f] - u) @ image[:, x] for x, f in enumerate(m.targets) for u in m.outputs]
     size = 1 + float(np.abs(m.outputs).sum(axis=1).max() * np.abs(image).max())
     flat = np.asarray(run["margins"])[-1].ravel()
-    return measured(np.arange(flat.size) + 1.0, flat, formula, 64 * EPS * size * (1 + steps), axis_name="margin")
+    size += float(np.abs(run["margins"]).max())  # what a margin passed on its way has rounded it
+    return measured(np.arange(flat.size) + 1.0, flat, formula, 4 * EPS * size * (1 + steps), axis_name="margin")
 
 
 def _accuracy_definition(case: Case) -> Evidence:
     """Whether all tokens are right (accuracy exactly 1) against whether all margins (22) are positive."""
     run = simulate(
-        case.problem, case.rule, steps=case.steps or 50, observe=("accuracy", "margin"), initial=case.initial
+        case.problem, case.rule, steps=steps_of(case, 50), observe=("accuracy", "margin"), initial=case.initial
     )
     right = (np.asarray(run["accuracy"]) == 1.0).astype(float)
     positive = np.all(np.asarray(run["margin"]) > 0, axis=1).astype(float)
@@ -51,6 +54,7 @@ CLAIMS = (
         quantity=r"$m_i(x)$ of the particles",
         relation="==",
         bound=r"$(u_{f^*(x)}-u_i)^\top We_x$",
+        assumptions=(ConstantRateDescent(),),
         expected=Outcome.HOLDS,
         reason="The margins that the simulation reports are those of its final weights.",
         proof="Definition (10).",
@@ -75,6 +79,7 @@ CLAIMS = (
         quantity="accuracy is 1",
         relation="==",
         bound=r"all $m_t(x)>0$",
+        assumptions=(ConstantRateDescent(),),
         expected=Outcome.HOLDS,
         reason="True for f*(x) = x, for which (22) is written; in general the maximum is over j != f*(x), as here.",
         proof="Definition; a tie counts as wrong.",

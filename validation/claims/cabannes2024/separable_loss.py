@@ -15,6 +15,7 @@ from ...case import Array, Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim
 from ...precision import evaluate_twice
 from ...verdict import Outcome
+from .multiclass_runs import late_time
 from .section51_sharpness import _SAFE_RATE
 from .separable_problems import _CASES, _DIRECTED, _SEPARABLE, _SHAPE, _hard
 from .situations_multiclass import (
@@ -28,6 +29,8 @@ from .situations_multiclass import (
     separable_memory,
     source_of,
     start_scores,
+    steps_of,
+    times_of,
 )
 
 
@@ -43,21 +46,21 @@ def _build_flow(seed: int, n_tokens: int, n_classes: int, dim: int, time: float,
 
 
 def _flow_loss(case: Case) -> Evidence:
-    last = float(case.time if case.time is not None else 1e4)
+    last = 1e4 if case.time is None else late_time(case)
     run = simulate(case.problem, case.rule or GradientFlow(), time=last, save=logarithmic(20), observe=("loss",),
                    initial=case.initial)  # fmt: skip
     loss = np.asarray(run["loss"])
     bound = analytics.separable_flow_loss_bound(
         run.time, _hard(case), float(case.problem.frequencies.min()), _start_loss(case)
     )
-    # the hard margin is known to its duality gap, 1e-9; the flow to its own estimate
-    budget = 10 * np.asarray(run.error["loss"]) + 1e-8 * bound
+    # the hard margin is known to its duality gap, below 1e-11; the flow to its own estimate
+    budget = 10 * np.asarray(run.error["loss"]) + 1e-10 * bound
     return measured(np.asarray(run.time)[1:], loss[1:], bound[1:], budget[1:], "time t", "log")
 
 
 def _exact_single(case: Case, index: int) -> Exact:
     """Return loss and bound for one token of two classes, where the bound is attained; others lie far inside."""
-    last = float(case.time if case.time is not None else 1e4)
+    last = 1e4 if case.time is None else late_time(case)
     time = float(np.asarray(logarithmic(20).times(last))[index + 1])
     m = case.problem
 
@@ -92,19 +95,19 @@ def _build_descent(
 
 
 def _descent_loss(case: Case) -> Evidence:
-    run = simulate(case.problem, case.rule, steps=case.steps or 1000, save=logarithmic(30), observe=("loss",),
+    run = simulate(case.problem, case.rule, steps=steps_of(case, 1000), save=logarithmic(30), observe=("loss",),
                    initial=case.initial)  # fmt: skip
     loss, steps = np.asarray(run["loss"]), np.asarray(run.step, dtype=float)
     bound = analytics.separable_descent_loss_bound(
         case.problem, _hard(case), case.rule.learning_rate, steps, _start_loss(case)
     )
-    return measured(steps[1:], loss[1:], bound[1:], 1e-8 * bound[1:], axis_scale="log")
+    return measured(steps[1:], loss[1:], bound[1:], 1e-10 * bound[1:], axis_scale="log")
 
 
 def _tied_loss(case: Case) -> Evidence:
     """Both sides of t L around N (1 - 1/M) for orthonormal embeddings from zero."""
-    last = float(case.time if case.time is not None else 1e6)
-    times = np.geomspace(1.0, last, 12)
+    last = late_time(case)
+    times = times_of(last, 1.0, 12)
     run = simulate(case.problem, case.rule or GradientFlow(), time=last, save=at(times), observe=("loss",))
     rows = np.searchsorted(run.time, times * (1 - 1e-12))
     loss, error = np.asarray(run["loss"])[rows], np.asarray(run.error["loss"])[rows]
@@ -126,9 +129,9 @@ def _tied_loss_bounds(case: Case, times: Array) -> tuple[Array, Array]:
 
 
 def _exact_tied_loss(case: Case, index: int) -> Exact:
-    last = float(case.time if case.time is not None else 1e6)
+    last = late_time(case)
     evidence = _tied_loss(case)
-    time, upper = float(evidence.axis[index]), index >= len(np.geomspace(1.0, last, 12))
+    time, upper = float(evidence.axis[index]), index >= len(times_of(last, 1.0, 12))
 
     def values() -> tuple[Any, Any]:
         n = len(case.problem.outputs)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from .... import analytics
 from ....dynamics import AssociativeMemory, logarithmic, simulate, when
+from ...assumption import Condition
 from ...assumptions import ConstantRateDescent, ZeroStart
 from ...case import Case, Evidence, Family, Parameter
 from ...claim import Claim
@@ -18,6 +21,7 @@ from .situations_multiclass import (
     random_memory,
     separable_memory,
     source_of,
+    steps_of,
 )
 
 
@@ -27,7 +31,7 @@ def _build_any(seed: int, n_tokens: int, n_classes: int, dim: int, rate: float, 
 
 def _error_sum(case: Case) -> Evidence:
     """Sum over the steps of G_s = sum p (1 - p_W(f|x)) against its bound."""
-    steps = case.steps or 1000
+    steps = steps_of(case, 1000)
     run = simulate(case.problem, case.rule, steps=steps, observe=("margins",), initial=case.initial)
     margins = np.asarray(run["margins"])[:-1]
     others = np.exp(-np.minimum(margins, 700.0))
@@ -35,22 +39,22 @@ def _error_sum(case: Case) -> Evidence:
     total = others.sum(axis=2)
     errors = (total / (1 + total)) @ case.problem.frequencies
     summed = np.cumsum(errors)
-    keep = np.unique(np.geomspace(1, steps, 30).astype(int)) - 1
+    keep = np.unique(np.geomspace(1, max(steps, 1), 30).astype(int))[: len(summed)] - 1
     t = keep + 1.0
     margin = _hard(case)
     bound = np.array([analytics.cumulative_error_bound(case.problem, margin, case.rule.learning_rate, s) for s in t])
-    return measured(t, summed[keep], bound, 1e-8 * bound, axis_scale="log")
+    return measured(t, summed[keep], bound, 1e-10 * bound, axis_scale="log")
 
 
 def _perfect(case: Case) -> Evidence:
     """First step with perfect accuracy against its bound; a run that ends before is no evidence, and says so by 0."""
     bound = analytics.perfect_accuracy_bound(case.problem, _hard(case), case.rule.learning_rate)
-    steps = int(min(np.ceil(bound), case.steps or 20000))
+    steps = int(min(np.ceil(bound), steps_of(case, 20000)))
     run = simulate(case.problem, case.rule, steps=steps, save=logarithmic(2), observe=("accuracy",),
                    stop=when("accuracy", ">=", 1.0), initial=case.initial)  # fmt: skip
     reached = float(np.asarray(run["accuracy"])[-1]) >= 1.0
     first = float(run.step[-1]) if reached else (np.inf if steps >= bound else 0.0)
-    return measured([1.0], [first], [bound], 1e-8 * bound, axis_name="run")
+    return measured([1.0], [first], [bound], 1e-10 * bound, axis_name="run")
 
 
 def _cover(case: Case) -> Evidence:
@@ -58,13 +62,34 @@ def _cover(case: Case) -> Evidence:
     points = case.problem.inputs
     n, dim = points.shape
     found = 0
+    points = np.hstack([points, np.zeros((n, max(2 - dim, 0)))])  # room for two classes
     for code in range(2 ** (n - 1)):  # the opposite labeling is separable by -W
         labels = np.array([(code >> x) & 1 for x in range(n)])
-        memory = AssociativeMemory(points, np.eye(dim)[:2], labels, np.full(n, 1 / n))
+        memory = AssociativeMemory(points, np.eye(points.shape[1])[:2], labels, np.full(n, 1 / n))
         found += 2 * bool(analytics.separability(memory).strict)
     return measured([float(n)], [float(found)], [float(analytics.separable_labelings(n, dim))], 0.0,
                     axis_name="number of tokens")  # fmt: skip
 
+
+def _least_volume(case: Case) -> float:
+    """Return the least singular value of min(N, d) of the unit inputs, over all choices, minus 1e-6."""
+    points = case.problem.inputs
+    n, dim = points.shape
+    norms = np.linalg.norm(points, axis=1, keepdims=True)
+    if n > _MOST_POINTS or not np.all(norms > 0):
+        return -1.0
+    points = points / norms
+    chosen = itertools.combinations(range(n), min(n, dim))
+    return min(float(np.linalg.svd(points[list(some)], compute_uv=False)[-1]) for some in chosen) - 1e-6
+
+
+_MOST_POINTS = 10  # the labelings are counted one by one
+_GENERAL_POSITION = Condition(
+    rf"the inputs are in general position (any $d$ of them independent), and at most {_MOST_POINTS}",
+    _least_volume,
+    Family((SEED, Parameter("n_tokens", 1, 12, "integer"), Parameter("dim", 1, 4, "integer")),
+           lambda seed, n_tokens, dim: Case(problem=random_memory(seed, n_tokens, 2, dim))),
+)  # fmt: skip
 
 CLAIMS = (
     Claim(
@@ -125,6 +150,7 @@ CLAIMS = (
         quantity="separable labelings, counted",
         relation="==",
         bound=r"$2\sum_{k<d}C(N-1,k)$",
+        assumptions=(_GENERAL_POSITION,),
         expected=Outcome.HOLDS,
         reason="Counted exactly by deciding all labelings: 6 of 8 for three tokens in the plane; one half of all at "
         "N = 2d.",

@@ -13,6 +13,7 @@ from .... import analytics
 from ....dynamics import AssociativeMemory, GradientDescent, GradientFlow
 from ...case import Array, Case, Evidence, Parameter
 from ...claim import Source
+from ...precision import Descent
 
 SEED = Parameter("seed", 0, 99999, "integer")
 PAPER = "cabannes2024"
@@ -104,6 +105,43 @@ def start_of(case: Case) -> Array:
 def start_scores(case: Case) -> Array:
     """Return the scores at W_0, shape (N, M)."""
     return np.asarray(case.problem.inputs @ start_of(case).T @ case.problem.outputs.T)
+
+
+def steps_of(case: Case, default: int) -> int:
+    """Return the steps of a case; zero steps are zero, not the default."""
+    return default if case.steps is None else int(case.steps)
+
+
+def times_of(last: float, first: float, count: int) -> Array:
+    """Return `count` times up to `last`, log-spaced from `first`, or over three decades where that is not early."""
+    return np.asarray(np.geomspace(min(first, 1e-3 * last), last, count) if last > 0 else np.empty(0))
+
+
+def defect(problem: AssociativeMemory) -> float:
+    """Return how far, relatively, float embeddings called orthogonal are from it: 0 for rows along the axes."""
+    worst = 0.0
+    for rows in (problem.inputs, problem.outputs):
+        if np.all(np.count_nonzero(rows, axis=1) <= 1):
+            continue
+        norms = np.linalg.norm(rows, axis=1)
+        cosines = rows @ rows.T / np.outer(norms, norms) if np.all(norms > 0) else np.eye(len(rows))
+        worst = max(worst, 4 * rows.shape[1] * EPS + float(np.abs(cosines - np.eye(len(rows))).max()))
+    return worst
+
+
+def ideal_descent(case: Case, step: int) -> Descent:
+    """Return descent with orthonormal embeddings to `step`, in the current precision, from the same initial scores.
+
+    The Gram matrices are the identity: what the assumptions of a claim say, not what rounding leaves of it.
+    """
+    problem = case.problem
+    unit = [
+        [[mpf(int(i == j)) for j in range(count)] for i in range(count)]
+        for count in (len(problem.inputs), len(problem.outputs))
+    ]
+    return Descent(
+        problem, case.rule.learning_rate, case.initial, input_gram=unit[0], output_gram=unit[1]
+    ).run(step)
 
 
 def target_first(scores: Array, target: int) -> Array:
