@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 import traindyn as td
+from traindyn.errors import InputError
 from traindyn.validation.claims.cabannes2024 import (
+    early_training,
     equations_particles,
+    minibatches,
     new_descent,
     new_descent_loss,
     orthogonal_assumptions,
@@ -17,8 +20,8 @@ from traindyn.validation.claims.cabannes2024 import (
 from traindyn.validation.verdict import Outcome
 
 MODULES = (
-    equations_particles, new_descent, new_descent_loss, section4_accuracy, theorem2_descent, theorem2_flow,
-    theorem2_weights,
+    early_training, equations_particles, minibatches, new_descent, new_descent_loss, section4_accuracy,
+    theorem2_descent, theorem2_flow, theorem2_weights,
 )  # fmt: skip
 CLAIMS = [claim for module in MODULES for claim in module.CLAIMS]
 PROBLEMS = {
@@ -45,8 +48,12 @@ def test_every_problem_and_rule_gets_an_answer(claim):
         for kind, rule in RULES.items():
             length = {"time": 100.0} if kind == "flow" else {"steps": 60}
             for initial in (None, np.random.default_rng(0).normal(size=(problem.dim, problem.dim))):
-                verdict = td.check(claim, problem=problem, rule=rule, initial=initial, **length)
                 where = (claim.id, name, kind, initial is not None)
+                try:
+                    verdict = td.check(claim, problem=problem, rule=rule, initial=initial, **length)
+                except InputError as error:
+                    assert "no point at which" in str(error), (where, str(error))
+                    continue
                 if claim.expected is Outcome.HOLDS:
                     assert verdict.outcome in (Outcome.HOLDS, Outcome.NOT_APPLICABLE), (where, str(verdict))
                 if verdict.outcome == Outcome.NOT_APPLICABLE:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import traindyn as td
-from traindyn.validation.claims.cabannes2024 import equations_particles, section4_accuracy
+from traindyn.validation.claims.cabannes2024 import equations_particles, minibatches, section4_accuracy
 from traindyn.validation.verdict import Outcome
 
-CLAIMS = [*equations_particles.CLAIMS, *section4_accuracy.CLAIMS]
+CLAIMS = [*equations_particles.CLAIMS, *minibatches.CLAIMS, *section4_accuracy.CLAIMS]
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{claim.id}-{claim.form}")

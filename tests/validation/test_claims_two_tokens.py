@@ -19,12 +19,13 @@ HOME = "traindyn.validation.claims.cabannes2024."
 MODULES = [
     importlib.import_module(HOME + name)
     for name in (
-        "equations_two_tokens", "theorem4_flow", "appendix_c_flow", "theorem4_descent", "section42_two_tokens",
-        "proposition5", "spikes", "spike_durations", "new_two_tokens",
+        "equations_two_tokens", "theorem4_flow", "appendix_c_flow", "theorem4_descent", "appendix_c_descent",
+        "section42_two_tokens", "proposition5", "spikes", "spike_durations", "new_two_tokens",
     )
 ]  # fmt: skip
 CASES = importlib.import_module(HOME + "two_token_cases")
 SHARED = importlib.import_module(HOME + "flow_evidence")
+STATES = importlib.import_module(HOME + "two_token_assumptions")
 ALL = {claim.key: (claim, module) for module in MODULES for claim in module.CLAIMS}
 
 
@@ -104,6 +105,7 @@ SLIPS = [
     ("appendix_c.flow_tilt_power", "corrected", (swapped,)),
     ("theorem4.descent_mean_margin", "corrected", (flipped, double_distance)),
     ("equation37.telescope", "printed", (flipped,)),
+    ("appendix_c.descent_indications", "corrected", (flipped, double_distance)),
     ("theorem4.descent_tilt", "corrected", (flipped, half_distance)),
     ("appendix_c.descent_tilt", "corrected", (flipped, half_distance)),
     ("appendix_c.descent_alignment", "corrected", (flipped,)),
@@ -180,6 +182,7 @@ def test_the_certificate_is_not_generous() -> None:
         CASES.Flow(), CASES.Interfering(), CASES.Interfering(positive=False),
         importlib.import_module(HOME + "spike_durations").SpikeRegime(),
         importlib.import_module(HOME + "spikes").Certified(),
+        STATES.PositiveMean(), STATES.TiltWithin(), STATES.Unequal(), STATES.LateEnd(),
     ],
     ids=str,
 )  # fmt: skip
