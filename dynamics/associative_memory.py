@@ -13,12 +13,14 @@ import numpy as np
 from ..errors import InputError
 from . import embeddings
 from .numbers import finite_array, integer, random_generator, read_only
+from .one_thread import one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
+    from .draws import Span
     from .numbers import Seed
     from .problem import State
     from .system import System
@@ -139,9 +141,10 @@ class AssociativeMemory:
         }
         count, classes, width = sizes["n_tokens"], sizes["n_classes"], sizes["dim"]
         generator = random_generator(rng)
-        inputs = embeddings.draw("embedding", embedding, count, width, generator, correlation)
         family = output_embedding or ("orthonormal" if classes <= width else "sphere")
-        outputs = embeddings.draw("output_embedding", family, classes, width, generator, None)
+        with one_thread(*sizes.values()):
+            inputs = embeddings.draw("embedding", embedding, count, width, generator, correlation)
+            outputs = embeddings.draw("output_embedding", family, classes, width, generator, None)
         weights = embeddings.frequencies(frequencies, count) if isinstance(frequencies, str) else frequencies
         return cls(inputs, outputs, np.arange(count) % classes, weights)
 
@@ -163,12 +166,21 @@ class AssociativeMemory:
     @cached_property
     def input_gram(self) -> NDArray[np.float64]:
         """(N, N): <e_i, e_j>, the alpha of equation (11). Read-only."""
-        return read_only(self.inputs @ self.inputs.T)
+        with one_thread(*self.inputs.shape):
+            return read_only(self.inputs @ self.inputs.T)
 
     @cached_property
     def output_gram(self) -> NDArray[np.float64]:
         """(M, M): <u_i, u_j>; beta_ijk of equation (11) is its column difference. Read-only."""
-        return read_only(self.outputs @ self.outputs.T)
+        with one_thread(*self.outputs.shape):
+            return read_only(self.outputs @ self.outputs.T)
+
+    @cached_property
+    def gradient_span(self) -> Span:
+        """Bases of what the gradients span, from singular values: computed where noise or recovered weights need it."""
+        from .draws import Span
+
+        return Span(self)
 
     @property
     def observables(self) -> Mapping[str, Callable[[State], Any]]:
@@ -185,15 +197,17 @@ class AssociativeMemory:
 
     def scores(self, weights: NDArray[Any]) -> NDArray[np.float64]:
         """Return (N, M): outputs[y] @ W @ inputs[x], equation (10)."""
-        return self.inputs @ weights.T @ self.outputs.T  # type: ignore[no-any-return]
+        with one_thread(self.n_tokens, self.n_classes, self.dim):
+            return self.inputs @ weights.T @ self.outputs.T  # type: ignore[no-any-return]
 
     def loss_and_gradient(self, weights: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
         """Return the loss (2) and its gradient (d, d) (9) in NumPy: the plain path, for rules of your own."""
         from .observables import class_margins, gradient_of_scores, token_losses
 
-        scores = self.scores(weights)
-        loss = float(self.frequencies @ token_losses(class_margins(scores, self.targets), self.targets))
-        return loss, gradient_of_scores(self, scores)
+        with one_thread(self.n_tokens, self.n_classes, self.dim):
+            scores = self.scores(weights)
+            loss = float(self.frequencies @ token_losses(class_margins(scores, self.targets), self.targets))
+            return loss, gradient_of_scores(self, scores)
 
     def system(self, rule: Any, **options: Any) -> System | None:
         """Return this memory moved by one of the package's rules in a compiled form; None for another rule."""

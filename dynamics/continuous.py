@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, TraindynError
 from .associative_memory import AssociativeMemory
-from .observing import Table, check_memory, known_observables
+from .failing import attach
+from .observing import Table, check_memory, evaluate, known_observables
 from .problem import State
 from .restarting import plain_grid
 from .slicing import Interruption, Progress
@@ -50,25 +51,38 @@ def run_flow(
         times = times[times > resume.time[-1]]
     table = Table(functions)
     course = _Course(problem, system, options, table, stop)
-    status, message = course.go(times, progress, resume)
 
-    rows = len(course.times)
-    columns = {name: values[:rows] for name, values in table.columns.items()}
-    saved = np.array(course.times, dtype=np.float64)
-    final = course.weights
-    if resume is not None:
-        kept = resume.time.size if not rows or resume.time[-1] in save.times(end) else resume.time.size - 1
-        columns = {name: np.concatenate([resume[name][:kept], columns.get(name, resume[name][:0])]) for name in resume}
-        saved = np.concatenate([resume.time[:kept], saved])
-    facts: dict[str, Any] = {
-        "form": system.form, "dtype": "float64", "seed": "none", "save": plain_grid(save),
-        "flow_time": course.checkpoint[0],
-    }  # fmt: skip
-    arrays = {f"buffer.{name}": array for name, array in course.checkpoint[1].items()}
-    if start is not None:
-        arrays["initial"] = start
-    restart = Restart(facts, arrays)
-    return Trajectory(columns, np.arange(saved.size), saved, final, status, message, restart, problem, rule)
+    def collected(status: Status, message: str) -> Trajectory | None:
+        """Return the rows that are complete; None where there is none."""
+        rows = len(course.times)
+        columns = {name: values[:rows] for name, values in table.columns.items()}
+        saved = np.array(course.times, dtype=np.float64)
+        if resume is not None:
+            kept = resume.time.size if not rows or resume.time[-1] in save.times(end) else resume.time.size - 1
+            columns = {
+                name: np.concatenate([resume[name][:kept], columns.get(name, resume[name][:0])]) for name in resume
+            }
+            saved = np.concatenate([resume.time[:kept], saved])
+        if not saved.size:
+            return None
+        facts: dict[str, Any] = {
+            "form": system.form, "dtype": "float64", "seed": "none", "save": plain_grid(save),
+            "flow_time": course.checkpoint[0],
+        }  # fmt: skip
+        arrays = {f"buffer.{name}": array for name, array in course.checkpoint[1].items()}
+        if start is not None:
+            arrays["initial"] = start
+        restart, numbers = Restart(facts, arrays), np.arange(saved.size)
+        return Trajectory(columns, numbers, saved, course.weights, status, message, restart, problem, rule)
+
+    try:
+        status, message = course.go(times, progress, resume)
+    except TraindynError as error:
+        attach(error, collected(Status.FAILED, str(error)))
+        raise
+    run = collected(status, message)
+    assert run is not None
+    return run
 
 
 def _checkpoint(resume: Trajectory | None) -> tuple[float, dict[str, NDArray[Any]]] | None:
@@ -135,7 +149,7 @@ class _Course:
     def _holds(self, system: FlowSystem) -> bool:
         if self.stop is None or self._function is None:
             return False
-        value = np.asarray(self._function(self._state(system)))
+        value = evaluate(self.stop.name, self._function, self._state(system))
         if value.size != 1:
             raise InputError(
                 "a stop condition needs an observable with one number", f"{self.stop.name} of shape {value.shape}",

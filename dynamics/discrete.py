@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError, SizeError
-from .observing import Table, check_memory, known_observables
+from ..errors import InputError, SizeError, TraindynError
+from .failing import attach
+from .observing import Table, check_memory, evaluate, known_observables
 from .problem import State
 from .recorder import Clock, Recorder
 from .restarting import plain_grid, plain_state
@@ -47,7 +48,8 @@ def run_steps(
         facts = {**resume.restart.facts, **facts, "first_generator": resume.restart.facts["first_generator"]}
         facts["seed"] = resume.restart.facts["seed"]
         _go_back(resume, system, clock, last)
-        grid = grid[grid > system.step]
+        # the last saved step is the one that it stands at, unless an observable failed there
+        grid = grid[grid > resume.step[-1]]
     fast_stop = (
         stop is not None and stop.name in system.columns and functions.get(stop.name) in (None, known[stop.name])
     )
@@ -55,27 +57,41 @@ def run_steps(
     table = Table({name: functions[name] for name in functions if name not in recorded})
     course = _Course(problem, system, clock, recorder, table)
     slow_stop = None if stop is None or fast_stop else (stop, functions.get(stop.name) or known[stop.name])
-    status, message = course.go(last, slow_stop, stop is not None, progress)
 
-    columns = {}
-    count = recorder.next_row
-    for name in functions:
-        if name not in recorded:
-            columns[name] = table.columns[name][:count]
-        elif name == "margin":
-            columns[name] = recorder.margins[:count]
-        else:
-            columns[name] = np.ascontiguousarray(recorder.scalars[:count, system.columns.index(name)])
-    steps, times = recorder.steps[:count].copy(), course.times()
-    if resume is not None:
-        columns, steps, times = _joined(resume, save.steps(last), columns, steps, times)
-    facts.update(step=system.step, clock=clock.state(), generator=plain_state(generator))
-    arrays = {f"buffer.{name}": array for name, array in system.buffers().items()}
-    if initial is not None:
-        arrays["initial"] = np.array(initial, dtype=np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # of a run that is no longer finite
-        final = system.weights()
-    return Trajectory(columns, steps, times, final, status, message, Restart(facts, arrays), problem, rule)
+    def collected(status: Status, message: str) -> Trajectory | None:
+        """Return the rows that are complete; None where there is none."""
+        count = min(recorder.next_row, table.row) if table.functions else recorder.next_row
+        if table.functions and not table.columns:
+            return resume
+        columns = {}
+        for name in functions:
+            if name not in recorded:
+                columns[name] = table.columns[name][:count]
+            elif name == "margin":
+                columns[name] = recorder.margins[:count]
+            else:
+                columns[name] = np.ascontiguousarray(recorder.scalars[:count, system.columns.index(name)])
+        steps, times = recorder.steps[:count].copy(), course.times()[:count]
+        if resume is not None:
+            columns, steps, times = _joined(resume, save.steps(last), columns, steps, times)
+        if not steps.size:
+            return None
+        facts.update(step=system.step, clock=clock.state(), generator=plain_state(generator))
+        arrays = {f"buffer.{name}": array for name, array in system.buffers().items()}
+        if initial is not None:
+            arrays["initial"] = np.array(initial, dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):  # of a run that is no longer finite
+            final = system.weights()
+        return Trajectory(columns, steps, times, final, status, message, Restart(facts, arrays), problem, rule)
+
+    try:
+        status, message = course.go(last, slow_stop, stop is not None, progress)
+    except TraindynError as error:
+        attach(error, collected(Status.FAILED, str(error)))
+        raise
+    run = collected(status, message)
+    assert run is not None
+    return run
 
 
 class _Course:
@@ -118,7 +134,8 @@ class _Course:
     def _advance(self, end: int, slices: Slices | None = None) -> Event:
         system, recorder = self.system, self.recorder
         row, start, begun = recorder.next_row, system.step, now()
-        event = system.advance(end, self.clock.rates(start, end), recorder)
+        rates = self.clock.rates(start, end)
+        event = system.advance(self.clock.reach(start, end), rates, recorder)
         if slices is not None:
             slices.took(system.step - start, now() - begun)
         if not system.columns and not event.not_finite and self._due():
@@ -145,7 +162,7 @@ class _Course:
         return State(self.problem, self.system, self.system.step, self.clock.now)
 
     def _holds(self, stop: When, function: Callable[[State], Any]) -> bool:
-        value = np.asarray(function(self._state()))
+        value = evaluate(stop.name, function, self._state())
         if value.size != 1:
             raise InputError(
                 "a stop condition needs an observable with one number", f"{stop.name} of shape {value.shape}",
@@ -156,7 +173,8 @@ class _Course:
     def times(self) -> NDArray[np.float64]:
         """Return the times of the saved rows."""
         if self.clock.constant:
-            scaled: NDArray[np.float64] = self.recorder.steps[: self.recorder.next_row] * self.clock.rates(0, 0)[0]
+            with np.errstate(over="ignore"):  # of rates near the end of float64: the time is then infinite
+                scaled: NDArray[np.float64] = self.recorder.steps[: self.recorder.next_row] * self.clock.rates(0, 0)[0]
             return scaled
         return np.concatenate(self._times) if self._times else np.zeros(0)
 

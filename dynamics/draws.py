@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .embeddings import zero_sum_basis
+from .one_thread import one_thread
 from .stochastic import GradientNoise, StochasticGradientDescent, StochasticGradientFlow
 
 if TYPE_CHECKING:
@@ -131,26 +132,41 @@ class SpanDraws(Draws):
 
 
 class Span:
-    """Orthonormal bases of the gradient span, and the same noise in dual coefficients.
+    """Orthonormal bases of the gradient span, the same in dual coefficients, and the way back from scores.
 
     With E = P diag(s) Q^T and H^T U = R diag(l) T^T, where the columns of H sum to zero, the noise on W^T is Q Z T^T;
-    in dual coefficients A, where W^T = E^T A U, it is (P / s) Z (H R / l)^T.
+    in dual coefficients A, where W^T = E^T A U, it is (P / s) Z (H R / l)^T. The same factors are pseudo-inverses:
+    E^+ = Q (P / s)^T.
+
+    Attributes: weight_left Q (d, a), dual_left P / s (N, a), weight_right T^T (b, d), dual_right (b, M), ranks (a, b);
+    condition, the product of the two ratios of the largest to the smallest singular value that counts.
     """
 
     def __init__(self, problem: AssociativeMemory) -> None:
-        self.weight_left, self.dual_left = _basis(problem.inputs)
-        # differences by a basis, so that centring leaves no rounding error that looks like one more dimension
-        contrasts = zero_sum_basis(problem.n_classes)
-        weight_right, dual_right = _basis(contrasts.T @ problem.outputs)
-        self.weight_right = np.ascontiguousarray(weight_right.T)
-        self.dual_right = np.ascontiguousarray((contrasts @ dual_right).T)
+        with one_thread(problem.n_tokens, problem.n_classes, problem.dim):
+            self.weight_left, self.dual_left, inputs_condition = _basis(problem.inputs)
+            # differences by a basis, so that centring leaves no rounding error that looks like one more dimension
+            contrasts = zero_sum_basis(problem.n_classes)
+            weight_right, dual_right, outputs_condition = _basis(contrasts.T @ problem.outputs)
+            self.weight_right = np.ascontiguousarray(weight_right.T)
+            self.dual_right = np.ascontiguousarray((contrasts @ dual_right).T)
         self.ranks = self.weight_left.shape[1], self.weight_right.shape[0]
+        self.condition = inputs_condition * outputs_condition
+
+    def weights_of(self, changes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the change of W (d, d) within the span that changes the scores by `changes` (N, M).
+
+        Only differences between classes count: a number added to a row of `changes` drops out.
+        """
+        coordinates = self.dual_left.T @ changes @ self.dual_right.T
+        return np.asarray((self.weight_left @ coordinates @ self.weight_right).T)
 
 
-def _basis(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _basis(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     left, values, right = np.linalg.svd(rows, full_matrices=False)
     rank = int((values > values[0] * max(rows.shape) * np.finfo(float).eps).sum()) if values[0] > 0.0 else 0
-    return np.ascontiguousarray(right[:rank].T), np.ascontiguousarray(left[:, :rank] / values[:rank])
+    condition = float(values[0] / values[rank - 1]) if rank else 1.0
+    return np.ascontiguousarray(right[:rank].T), np.ascontiguousarray(left[:, :rank] / values[:rank]), condition
 
 
 def draws_of(

@@ -10,7 +10,7 @@ from ..errors import InputError
 from .adaptive import Adam, AdamW
 from .associative_memory import AssociativeMemory
 from .descent import GradientDescent, GradientFlow
-from .draws import Span, draws_of
+from .draws import draws_of
 from .observables import class_margins, residuals, token_losses, token_margins
 from .restarting import generator_from
 from .stochastic import GradientNoise, StochasticGradientDescent, StochasticGradientFlow
@@ -70,7 +70,7 @@ def _extended_scores(run: Trajectory, last: int) -> Any:
     start = run.restart.arrays.get("initial")
     weights = np.zeros((memory.dim, memory.dim), wide) if start is None else start.astype(wide)
     additive = isinstance(rule, StochasticGradientFlow) and not isinstance(rule.noise, GradientNoise)
-    span = Span(memory) if additive and rule.noise > 0.0 else None
+    span = memory.gradient_span if additive and rule.noise > 0.0 else None
     state = run.restart.facts.get("first_generator")
     draws = draws_of(rule, memory.frequencies, None if state is None else generator_from(state), span, "float64")
     velocity = np.zeros_like(weights)

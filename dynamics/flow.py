@@ -73,6 +73,7 @@ class FlowSystem:
     23.025850928
     """
 
+    @single_threaded_blas
     def __init__(
         self,
         problem: AssociativeMemory,
@@ -330,6 +331,7 @@ class FlowSystem:
 
     # --- what it shows ----------------------------------------------------------------------------------------------
 
+    @single_threaded_blas
     def margins(self) -> Array:
         """Return (N,): score of the target minus the best other score."""
         difference = self.coordinates.differences(self._state)
@@ -338,14 +340,17 @@ class FlowSystem:
         np.put_along_axis(difference, self.coordinates.problem.targets[:, None], np.inf, axis=1)
         return np.asarray(difference.min(axis=1))
 
+    @single_threaded_blas
     def margins_to(self) -> Array:
         """Return (N, M): score of the target minus the score of each class; zero at the target."""
         return self.coordinates.margins_to(self._state)
 
+    @single_threaded_blas
     def scores(self) -> Array:
         """Return (N, M): outputs @ W @ inputs."""
         return self.coordinates.scores(self._state)
 
+    @single_threaded_blas
     def weights(self) -> Array:
         """Return W (d, d)."""
         return self.coordinates.initial + self.coordinates.moved_weights(self._state)
@@ -366,6 +371,7 @@ class FlowSystem:
     def _companion(self) -> FlowSystem:
         return self.companion()
 
+    @single_threaded_blas
     def error(self, interrupted: Callable[[], bool] | None = None) -> Array:
         """Return (N,): estimated error of the margins at `time`.
 

@@ -23,6 +23,18 @@ _LARGE_PRODUCT = 3.5e-11  # a multiply-add in BLAS
 _CALL = 2.5e-7  # a call of BLAS
 _SMALL = 1000  # multiply-adds from which on BLAS is called
 
+# condition of redundant embeddings above which W is not recovered from scores by choice
+_WORST_CONDITION = 1e3
+
+
+def is_redundant(n_tokens: int, n_classes: int, dim: int) -> bool:
+    """Return whether the dual coefficients (N, M) outnumber the weights, by the shapes alone.
+
+    >>> is_redundant(20, 2, 3), is_redundant(3, 4, 3)
+    (True, False)
+    """
+    return n_tokens > dim or n_classes - 1 > dim
+
 
 def seconds_per_step(form: str, n_tokens: int, n_classes: int, dim: int) -> float:
     """Return the modelled cost of a step of descent in a form, in seconds on one core.
@@ -31,9 +43,10 @@ def seconds_per_step(form: str, n_tokens: int, n_classes: int, dim: int) -> floa
     True
     """
     if form == "margins":
-        return _STEP + _MARGIN * n_tokens + _COUPLING * n_tokens**2
+        pairs = n_tokens * (2 * dim if is_redundant(n_tokens, 2, dim) else n_tokens)
+        return _STEP + _MARGIN * n_tokens + _COUPLING * pairs
     softmax = _ROW * n_tokens + _SOFTMAX * n_tokens * n_classes
-    if form == "particles":
+    if form == "particles" and not is_redundant(n_tokens, n_classes, dim):
         products = [n_tokens * n_tokens * n_classes, n_tokens * n_classes * n_classes]
     else:
         narrow = min(n_tokens, n_classes)
@@ -50,10 +63,10 @@ def _product(multiply_adds: int) -> float:
 def state_bytes(form: str, n_tokens: int, n_classes: int, dim: int) -> float:
     """Return the memory that a form needs beside the problem: Gram matrices, state and work arrays."""
     if form == "margins":
-        return 8.0 * (2 * n_tokens**2 + 10 * n_tokens)
-    if form == "particles":
+        return 8.0 * (2 * n_tokens * min(n_tokens, dim) + 10 * n_tokens)
+    if form == "particles" and not is_redundant(n_tokens, n_classes, dim):
         return 8.0 * (n_tokens**2 + n_classes**2 + 8 * n_tokens * n_classes)
-    return 8.0 * (4 * dim**2 + 5 * n_tokens * n_classes + 2 * dim * (n_tokens + n_classes))
+    return 8.0 * (4 * dim**2 + 8 * n_tokens * n_classes + 2 * dim * (n_tokens + n_classes))
 
 
 def choose_form(problem: AssociativeMemory, rule: Any, form: str | None) -> str:
@@ -75,5 +88,9 @@ def choose_form(problem: AssociativeMemory, rule: Any, form: str | None) -> str:
     if form is not None:
         return form
     sizes = problem.n_tokens, problem.n_classes, problem.dim
-    allowed = FORMS if problem.n_classes == 2 else FORMS[1:]
+    allowed: tuple[str, ...] = FORMS if problem.n_classes == 2 else FORMS[1:]
+    if is_redundant(*sizes):
+        # particles then move by way of the weights, and cannot be cheaper
+        margins = problem.n_classes == 2 and problem.gradient_span.condition <= _WORST_CONDITION
+        allowed = ("margins", "weights") if margins else ("weights",)
     return min(allowed, key=lambda name: seconds_per_step(name, *sizes))

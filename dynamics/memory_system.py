@@ -15,8 +15,8 @@ from ..kernels.cpu.descent_record import NOT_FINITE, SCALARS
 from ..kernels.cpu.descent_record import STOPPED as STOP_CODE
 from .adaptive import Adam, AdamW
 from .descent import GradientDescent
-from .draws import Draws, Span, draws_of
-from .forms import choose_form, seconds_per_step, state_bytes
+from .draws import Draws, draws_of
+from .forms import choose_form, is_redundant, seconds_per_step, state_bytes
 from .numbers import finite_array
 from .observing import check_memory
 from .stochastic import GradientNoise, StochasticGradientDescent, StochasticGradientFlow
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 # OpenBLAS starts a second thread above this many multiply-adds
 _BLAS_ALONE = 100_000
+
+# rounding units of the largest score by which the sum of dual coefficients may miss the scores
+_UNITS = 256.0
 
 
 def memory_system(
@@ -67,6 +70,11 @@ def scores_of(problem: AssociativeMemory, weights: NDArray[Any]) -> NDArray[np.f
     return problem.inputs @ weights.T @ problem.outputs.T  # type: ignore[no-any-return]
 
 
+def weight_half_shape(n_tokens: int, n_classes: int, dim: int) -> tuple[int, int]:
+    """Return the shape of the product half-way between weights and scores."""
+    return (dim, n_classes) if n_classes <= n_tokens else (n_tokens, dim)
+
+
 class MemorySystem:
     """What the forms share: the rule's numbers, the random stream, the work arrays of a slice."""
 
@@ -92,7 +100,7 @@ class MemorySystem:
         self._initial = initial
         self._momentum = float(getattr(rule, "momentum", 0.0))
         additive = isinstance(rule, StochasticGradientFlow) and not isinstance(rule.noise, GradientNoise)
-        self._span = Span(problem) if additive and rule.noise > 0.0 else None
+        self._span = problem.gradient_span if additive and rule.noise > 0.0 else None
         self._noise_scale = float(rule.noise) * math.sqrt(rule.dt) if self._span is not None else 0.0
         self._draws: Draws = draws_of(rule, problem.frequencies, generator, self._span, dtype)
         self.largest_slice = self._draws.largest_slice
@@ -135,16 +143,34 @@ class MemorySystem:
         self.step = step
 
     def weights(self) -> NDArray[Any]:
-        """Return W = W0 + U^T A^T E, in the dtype of the state."""
-        dual = self._dual_coefficients().astype(np.float64)
-        moved = self.problem.outputs.T @ dual.T @ self.problem.inputs
-        return (moved if self._initial is None else self._initial + moved).astype(self._dtype)
+        """Return W in the dtype of the state: W0 + U^T A^T E where that gives the scores back, else from the scores.
+
+        With more tokens than dimensions, or more classes, the dual coefficients A have directions that move no score.
+        Without a separating W they grow there with every step and cancel in the sum, until nothing is left of it; so
+        they do for tokens that are nearly parallel. The scores, which feed back on themselves, stay exact. Where the
+        sum is good it is the better one, for pseudo-inverses multiply rounding errors in directions that hardly count.
+        """
+        problem = self.problem
+        with np.errstate(over="ignore", invalid="ignore"):  # of a run that is no longer finite
+            dual = self._dual_coefficients().astype(np.float64)
+            moved = problem.outputs.T @ dual.T @ problem.inputs
+            changes = self._score_changes()
+            missed = scores_of(problem, moved) - changes
+            missed -= missed.mean(axis=1, keepdims=True)
+            allowed = _UNITS * float(np.finfo(self._dtype).eps) * np.abs(self.scores()).max()
+            if np.abs(missed).max() > allowed:
+                moved = problem.gradient_span.weights_of(changes)
+            return (moved if self._initial is None else self._initial + moved).astype(self._dtype)
 
     def scores(self) -> NDArray[Any]:
         """Return a copy of the scores (N, M)."""
         raise NotImplementedError
 
     def _dual_coefficients(self) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def _score_changes(self) -> NDArray[np.float64]:
+        """Return the scores minus those at the start (N, M), but for a number added to each row."""
         raise NotImplementedError
 
     def _start_scores(self) -> NDArray[np.float64]:
@@ -178,18 +204,23 @@ class ParticleSystem(MemorySystem):
 
         super().__init__(problem, rule, *rest)
         shape = problem.n_tokens, problem.n_classes
-        self._scores = self._start_scores().astype(self._dtype)
+        self._start = self._start_scores().astype(self._dtype)
+        self._scores = self._start.copy()
         self._dual = np.zeros(shape, self._dtype)
         self._velocity = np.zeros(shape, self._dtype)
         self._compiled = particle_slice
         span = self._span
         left, right, half = self._noise_arrays(span.dual_left, span.dual_right) if span else self._noise_arrays()
-        self._fixed = (
-            self._constant(problem.input_gram), self._constant(problem.output_gram),
-            problem.targets, problem.frequencies,
-        )  # fmt: skip
+        redundant = is_redundant(*shape, problem.dim)
+        nothing = np.empty((0, 0))
+        grams = (nothing, nothing) if redundant else (problem.input_gram, problem.output_gram)
+        inputs, outputs = (problem.inputs, problem.outputs) if redundant else (nothing, nothing)
+        matrices = *grams, inputs, inputs.T, outputs, outputs.T
+        self._fixed = (*map(self._constant, matrices), problem.targets, problem.frequencies)
         self._noise = left, right, half
-        self._work = tuple(np.empty(shape, self._dtype) for _ in range(4))
+        half_shape = weight_half_shape(*shape, problem.dim) if redundant else shape
+        square = (problem.dim, problem.dim) if redundant else (0, 0)
+        self._work = tuple(np.empty(size, self._dtype) for size in (shape, shape, half_shape, shape, square))
 
     def _slice(self, weights: NDArray[Any], noise: NDArray[Any], rates: NDArray[Any], *rest: Any) -> Any:
         left, right, half = self._noise
@@ -203,6 +234,9 @@ class ParticleSystem(MemorySystem):
 
     def _dual_coefficients(self) -> NDArray[Any]:
         return self._dual
+
+    def _score_changes(self) -> NDArray[np.float64]:
+        return np.asarray(self._scores.astype(np.float64) - self._start)
 
     def scores(self) -> NDArray[Any]:
         """Return a copy of the scores."""
@@ -222,18 +256,26 @@ class MarginSystem(MemorySystem):
         size = problem.n_tokens
         self._signs = np.where(problem.targets == 0, 1.0, -1.0)
         start = self._start_scores()
-        self._margins = (self._signs * (start[:, 0] - start[:, 1])).astype(self._dtype)
+        self._start = (self._signs * (start[:, 0] - start[:, 1])).astype(self._dtype)
+        self._margins = self._start.copy()
         self._dual = np.zeros(size, self._dtype)
         self._velocity = np.zeros(size, self._dtype)
         self._compiled = margin_slice
-        difference = problem.outputs[0] - problem.outputs[1]
-        squared = float(difference @ difference)
-        coupling = squared * (self._signs[:, None] * self._signs) * problem.input_gram
+        self._gap = problem.outputs[0] - problem.outputs[1]
+        self._squared = float(self._gap @ self._gap)
+        redundant = is_redundant(size, 2, problem.dim)
+        signed = self._signs[:, None] * problem.inputs if redundant else np.empty((0, 0))
+        if redundant:
+            coupling = np.empty((0, 0))
+        else:
+            coupling = self._squared * (self._signs[:, None] * self._signs) * problem.input_gram
         span = self._span
         left = self._signs[:, None] * span.dual_left if span is not None else None
         self._noise = self._noise_arrays(left, span.dual_right if span else None)
-        self._fixed = self._constant(coupling), problem.targets, problem.frequencies
-        self._work = tuple(np.empty(size, self._dtype) for _ in range(2))
+        self._fixed = (
+            self._constant(coupling), self._constant(signed), self._squared, problem.targets, problem.frequencies
+        )
+        self._work = tuple(np.empty(length, self._dtype) for length in (size, size, signed.shape[1]))
         self._noise_full = np.empty((size, self._noise[1].shape[1]), self._dtype)
 
     def _slice(self, weights: NDArray[Any], noise: NDArray[Any], rates: NDArray[Any], *rest: Any) -> Any:
@@ -250,11 +292,19 @@ class MarginSystem(MemorySystem):
         signed = self._signs * self._dual
         return np.stack([signed, -signed], axis=1)
 
+    def _differences(self) -> NDArray[np.float64]:
+        """Return (N,): the change of score 0 minus score 1."""
+        return np.asarray(self._signs * (self._margins.astype(np.float64) - self._start))
+
+    def _score_changes(self) -> NDArray[np.float64]:
+        return np.outer(self._differences(), [0.5, -0.5])
+
     def scores(self) -> NDArray[Any]:
-        """Return S0 + G_E A G_U."""
-        dual = self._dual_coefficients()
-        scores = self._start_scores() + self.problem.input_gram @ dual @ self.problem.output_gram
-        return scores.astype(self._dtype)  # type: ignore[no-any-return]
+        """Return the scores: W - W0 is along u_0 - u_1, so that the margins tell all of its scores."""
+        scores = self._start_scores()
+        if self._squared > 0.0:
+            scores = scores + np.outer(self._differences(), self.problem.outputs @ self._gap / self._squared)
+        return scores.astype(self._dtype)
 
 
 class WeightSystem(MemorySystem):
@@ -278,7 +328,7 @@ class WeightSystem(MemorySystem):
             self._constant(problem.outputs), self._constant(problem.outputs.T),
             problem.targets, problem.frequencies,
         )  # fmt: skip
-        half = (dim, n_classes) if n_classes <= n_tokens else (n_tokens, dim)
+        half = weight_half_shape(n_tokens, n_classes, dim)
         shapes = [(n_tokens, n_classes)] * 3 + [half, (dim, dim)]
         self._work = tuple(np.empty(shape, self._dtype) for shape in shapes)
 

@@ -65,8 +65,11 @@ def real(
     laws += [f"< {below:g}"] if below is not None else []
     law = f"{name} must be a finite number" + (" " + " and ".join(laws) if laws else "")
     try:
+        # float() would take a text and a truth value
+        if isinstance(value, (str, bytes, bytearray, bool, np.bool_)):
+            raise TypeError
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(law, repr(value), cure) from None
     inside = (
         math.isfinite(number)

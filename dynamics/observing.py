@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError, SizeError, unknown_name
+from ..errors import InputError, SizeError, TraindynError, unknown_name
+from .failing import failure
 from .memory_guard import free_memory
 
 if TYPE_CHECKING:
@@ -63,6 +64,27 @@ def _plain_weights(state: State) -> Any:
     return state.weights
 
 
+def evaluate(name: str, function: Callable[[State], Any], state: State) -> NDArray[Any]:
+    """Return an observable's value as an array of numbers; what it raises comes back as `RunFailed`."""
+    place = f"at step {state.step}" if state.step is not None else f"at time {state.time:.6g}"
+    try:
+        returned = function(state)
+    except TraindynError:
+        raise
+    except Exception as error:
+        raise failure(f"the observable {name!r}", place, error) from error
+    try:
+        value = np.asarray(returned)
+    except (ValueError, TypeError):
+        value = np.empty(0, dtype=object)
+    if value.dtype.kind not in "biufc":
+        raise InputError(
+            f"the observable {name!r} must return a number or an array of numbers",
+            f"{type(returned).__name__} {place}", "return a float or a NumPy array",
+        )  # fmt: skip
+    return value
+
+
 class Table:
     """Rows of the observables that Python evaluates, allocated once their shapes are known."""
 
@@ -73,7 +95,7 @@ class Table:
 
     def look(self, state: State) -> dict[str, NDArray[Any]]:
         """Return the values at a state."""
-        return {name: np.asarray(function(state)) for name, function in self.functions.items()}
+        return {name: evaluate(name, function, state) for name, function in self.functions.items()}
 
     def allocate(self, first: Mapping[str, NDArray[Any]], rows: int) -> None:
         """Make room for `rows` rows shaped like the first one."""

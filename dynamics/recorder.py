@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import TraindynError
 from .schedules import rate_at
 from .stopping import RELATIONS
 
@@ -49,17 +50,32 @@ class Clock:
         self._rates = np.array([0.0 if callable(learning_rate) else learning_rate])
 
     def rates(self, start: int, end: int) -> NDArray[np.float64]:
-        """Return the rates of the steps from `start` to `end`; a single one where it is constant."""
+        """Return the rates of the steps from `start` to `end`; a single one where it is constant.
+
+        A schedule that fails at a later step than the first is asked for that step again once those before are done.
+        """
         if self.constant:
             return self._rates
-        self._ahead = [rate_at(self._learning_rate, step) for step in range(start, end)]
+        self._ahead = []
+        for step in range(start, end):
+            try:
+                self._ahead.append(rate_at(self._learning_rate, step))
+            except TraindynError:
+                if step == start:
+                    raise
+                break
         return np.array(self._ahead) if self._ahead else self._rates
+
+    def reach(self, start: int, end: int) -> int:
+        """Return the step up to which the rates just given go: `end`, or where the schedule failed."""
+        return end if self.constant else start + len(self._ahead)
 
     def pass_to(self, step: int, wanted: NDArray[np.int64]) -> NDArray[np.float64]:
         """Move to `step` over the rates just given; return the times of the wanted steps passed or reached."""
         if self.constant:
             self._step = step
-            scaled: NDArray[np.float64] = wanted * self._rates[0]
+            with np.errstate(over="ignore"):
+                scaled: NDArray[np.float64] = wanted * self._rates[0]
             return scaled
         sums = [self._total + self._carry]
         for rate in self._ahead[: step - self._step]:

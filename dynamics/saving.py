@@ -70,16 +70,23 @@ class At:
     points: NDArray[np.float64]
 
     def steps(self, last: int) -> NDArray[np.int64]:
-        """Return the given steps up to `last`, with the start and the end."""
+        """Return the given steps, with the start and the end."""
         if (self.points != np.floor(self.points)).any():
             wrong = self.points[self.points != np.floor(self.points)][0]
             raise InputError("at(...) of a rule that moves in steps takes whole numbers", wrong)
-        steps = self.points.astype(np.int64)
-        return np.unique(np.concatenate([[0], steps[steps <= last], [last]]))
+        self._check(last, f"steps={last}")
+        return np.unique(np.concatenate([[0], self.points.astype(np.int64), [last]]))
 
     def times(self, last: float) -> NDArray[np.float64]:
-        """Return the given times up to `last`, with the start and the end."""
-        return _with_ends(np.unique(self.points[self.points <= last]), last)
+        """Return the given times, with the start and the end."""
+        self._check(last, f"time={last:g}")
+        return _with_ends(np.unique(self.points), last)
+
+    def _check(self, last: float, end: str) -> None:
+        beyond = self.points[self.points > last]
+        if beyond.size:
+            raise InputError("at(...) takes points until the end of the run", f"{beyond[0]:g} with {end}",
+                             "leave it out or run longer; a resumed run takes a new save=")  # fmt: skip
 
     def count(self, last: float) -> float:
         """Return how many points are saved."""

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..errors import InputError
+from ..errors import InputError, TraindynError
+from .failing import failure
 from .numbers import integer, real
 
 __all__ = ["constant", "cosine", "inverse_time", "linear_warmup", "step_decay"]
@@ -148,9 +149,19 @@ def rate_at(learning_rate: LearningRate, step: int) -> float:
     if not callable(learning_rate):
         return learning_rate
     try:
-        rate = float(learning_rate(step))
-    except (TypeError, ValueError) as error:
-        raise InputError("a schedule must return a number", f"{error} at step {step}") from None
+        returned: object = learning_rate(step)
+    except TraindynError:
+        raise
+    except Exception as error:
+        name = getattr(learning_rate, "__qualname__", type(learning_rate).__qualname__)
+        raise failure(f"the schedule {name}", f"at step {step}", error) from error
+    try:
+        # float() would take a text and a truth value
+        if isinstance(returned, (str, bytes, bool)):
+            raise TypeError
+        rate = float(returned)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise InputError("a schedule must return a number", f"{returned!r} at step {step}") from None
     if not 0.0 <= rate < math.inf:
         raise InputError("a schedule must return finite rates >= 0", f"{rate} at step {step}")
     return rate

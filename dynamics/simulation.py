@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError, unknown_name
+from .associative_memory import AssociativeMemory
 from .continuous import run_flow
 from .descent import GradientFlow
 from .discrete import run_steps
 from .numbers import integer, random_generator, real
 from .observing import known_observables, resolve
+from .one_thread import one_thread
 from .recorder import Clock
 from .restarting import check_resumable, generator_from, grid_from
 from .saving import At, Every, Logarithmic, every, logarithmic
@@ -68,12 +71,15 @@ def simulate(
         device: "cpu".
         form: "weights", "particles" or "margins" (two classes); by default the cheapest exact one.
         progress: whether to show a progress bar.
-        resume: a run to go on with; `steps` and `time` still count from its very start.
+        resume: a run to go on with; `steps` and `time` still count from its very start. Rows already saved are kept,
+            and later ones are those of the new run's grid: where the grid depends on the end, as ``logarithmic(n)``
+            does, the result holds the union of both. The states are those of the uninterrupted run, to the last bit.
         estimate_error: whether to compute ``run.error`` at once, so that it is saved with the run.
 
     Returns: a `Trajectory`; row 0 is the start, row t the state after t updates if every step is saved.
 
-    Raises: InputError, SizeError (the rows would take more than half of the free memory).
+    Raises: InputError, SizeError (the rows would take more than half of the free memory), and `RunFailed` where an
+        observable or a schedule of yours raises an error; ``error.trajectory`` then holds the run until there.
 
     Cost: see `forms.seconds_per_step`; observables other than loss, accuracy and margins are computed in Python at
     the saved points. Ctrl-C ends the run within a second, with what it has and `Status.INTERRUPTED`.
@@ -98,32 +104,40 @@ def simulate(
     functions = resolve(problem, observe if resume is None or observe is not None else tuple(resume))
     _check_stop(stop, functions, problem)
     save = _checked_save(save, resume)
-    if isinstance(rule, GradientFlow):
-        if steps is not None:
-            raise InputError("a gradient flow runs for a time, not for steps", f"steps={steps!r}", "pass time=")
-        if dtype != "float64":
-            raise InputError("a gradient flow is integrated in float64", f"dtype={dtype!r}", "leave dtype out")
-        end = real("time", time, least=0.0, cure="pass time= in units of the flow")
-        run = run_flow(
-            problem, rule, save or logarithmic(_FLOW_POINTS), end, functions, stop, initial, form, progress, resume
-        )
-    else:
-        last = _last_step(rule, steps, time)
-        clock = Clock(_learning_rate(rule))
-        generator = None
-        if getattr(rule, "stochastic", False):
-            generator = generator_from(resume) if resume is not None else random_generator(rng)
-            if isinstance(rng, np.random.Generator) and resume is None:
-                generator = generator_from(rng)
-        start = resume.restart.arrays.get("initial") if resume is not None else initial
-        system = _system(problem, rule, form, start, dtype, generator)
-        run = run_steps(
-            problem, rule, system, clock, functions, save or every(1), stop, last, _seed_name(rng), generator,
-            start, dtype, progress, resume,
-        )  # fmt: skip
-    if estimate_error:
-        run.error  # noqa: B018  (computed here, kept by the run)
+    with _threads(problem):
+        if isinstance(rule, GradientFlow):
+            if steps is not None:
+                raise InputError("a gradient flow runs for a time, not for steps", f"steps={steps!r}", "pass time=")
+            if dtype != "float64":
+                raise InputError("a gradient flow is integrated in float64", f"dtype={dtype!r}", "leave dtype out")
+            end = real("time", time, least=0.0, cure="pass time= in units of the flow")
+            run = run_flow(
+                problem, rule, save or logarithmic(_FLOW_POINTS), end, functions, stop, initial, form, progress, resume
+            )
+        else:
+            last = _last_step(rule, steps, time)
+            clock = Clock(_learning_rate(rule))
+            generator = None
+            if getattr(rule, "stochastic", False):
+                generator = generator_from(resume) if resume is not None else random_generator(rng)
+                if isinstance(rng, np.random.Generator) and resume is None:
+                    generator = generator_from(rng)
+            start = resume.restart.arrays.get("initial") if resume is not None else initial
+            system = _system(problem, rule, form, start, dtype, generator)
+            run = run_steps(
+                problem, rule, system, clock, functions, save or every(1), stop, last, _seed_name(rng), generator,
+                start, dtype, progress, resume,
+            )  # fmt: skip
+        if estimate_error:
+            run.error  # noqa: B018  (computed here, kept by the run)
     return run
+
+
+def _threads(problem: Any) -> AbstractContextManager[Any]:
+    """Return the context that keeps BLAS in one thread for a memory; problems of your own use theirs as they like."""
+    if isinstance(problem, AssociativeMemory):
+        return one_thread(problem.n_tokens, problem.n_classes, problem.dim)
+    return nullcontext()
 
 
 def _system(

@@ -17,6 +17,7 @@ class Status(Enum):
     STEPS_EXHAUSTED = "the steps, or the time, ran out before the stop condition was met"
     STATIONARY = "the gradient vanishes to working precision; the state no longer moves"
     INTERRUPTED = "interrupted by the user; what was computed until then is kept and can be resumed"
+    FAILED = "an observable or a schedule raised an error; what was computed until then is kept and can be resumed"
     NOT_FINITE = "a value became infinite or NaN; the message names the first step and the array"
 
     def __str__(self) -> str:

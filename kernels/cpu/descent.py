@@ -4,9 +4,9 @@ Every form advances the same dual coefficients, so that W = W0 + U^T A^T E throu
 
     D = diag(w_t) (softmax(S) - Y),   V <- beta V + D,   dA = -rate_t V (+ noise),   A <- A + dA.
 
-They differ in what is carried on to the next step: the scores, S <- S + G_E dA G_U (equation 12), the weights,
-W <- W + U^T dA^T E (equation 5), or for two classes the margins (equations 13 and 17). w_t are the token weights of
-the step: the frequencies, the shares of a minibatch, or the noisy weights of a stochastic gradient flow.
+They differ in what is carried on to the next step: the scores, S <- S + G_E dA G_U (equation 12), the
+weights, W <- W + U^T dA^T E (equation 5), or for two classes the margins (equations 13 and 17). w_t are the token
+weights of the step: the frequencies, the shares of a minibatch, or the noisy weights of a stochastic gradient flow.
 
 A slice advances from `start` to `end`, records the steps that are due before each update, from the scores of
 that update, and looks at the state of `end` without advancing it. It returns (step reached, next row, code).
@@ -44,14 +44,20 @@ def add_noise(left: Matrix, draw: Matrix, right: Matrix, scale: float, half: Mat
 @compiled()
 def particle_slice(
     scores: Matrix, dual: Matrix, velocity: Matrix, input_gram: Matrix, output_gram: Matrix,
+    inputs: Matrix, inputs_transposed: Matrix, outputs: Matrix, outputs_transposed: Matrix,
     targets: Labels, frequencies: Vector, token_weights: Matrix, rates: Vector, momentum: float,
     noise_left: Matrix, noise: Matrix, noise_right: Matrix, noise_scale: float,
-    residual: Matrix, increment: Matrix, half: Matrix, full: Matrix, noise_half: Matrix,
+    residual: Matrix, increment: Matrix, half: Matrix, full: Matrix, square: Matrix, noise_half: Matrix,
     rows: Matrix, current: Vector, start: int, end: int,
     save_steps: Labels, next_row: int, scalars: Matrix, saved_margins: Matrix,
     stop_column: int, stop_relation: int, stop_threshold: float,
 ) -> tuple[int, int, int]:  # fmt: skip
-    """Advance scores (N, M) and dual coefficients (N, M). Cost a step: 2 N M (N + M) operations, N M exponentials."""
+    """Advance scores (N, M) and dual coefficients (N, M). Cost a step: 2 N M (N + M) operations, N M exponentials.
+
+    With embeddings and a work array (d, d) in place of the Gram matrices, which are then empty, the increment goes by
+    way of the weights, as in `weight_slice`, at that cost: where dA moves no score, E^T dA U is rounding noise and
+    adds none to the scores, whereas that of G_E dA G_U would lie outside what later steps correct.
+    """
     losses, margins, firsts = rows[0], rows[1], rows[2]
     step = start
     while True:
@@ -72,8 +78,12 @@ def particle_slice(
         if noise.shape[0] > 0:
             add_noise(noise_left, noise[index], noise_right, noise_scale, noise_half, full, increment)
         add_into(dual, increment)
-        multiply(input_gram, increment, half)
-        multiply(half, output_gram, full)
+        if square.shape[0] == 0:
+            multiply(input_gram, increment, half)
+            multiply(half, output_gram, full)
+        else:
+            weight_increment(inputs_transposed, increment, outputs, half, square)
+            scores_of_weights(inputs, square, outputs_transposed, half, full)
         add_into(scores, full)
         step += 1
 

@@ -33,18 +33,38 @@ def margin_residuals(
 
 
 @compiled()
+def add_by_way_of_weights(
+    margins: Vector, increment: Vector, signed: Matrix, squared: float, moved: Vector, along: Vector
+) -> None:
+    """Add squared * signed @ (signed^T @ increment) to the margins; `moved` (N,) and `along` (d,) are work arrays."""
+    for axis in range(along.shape[0]):
+        along[axis] = 0.0
+    for token in range(margins.shape[0]):
+        for axis in range(along.shape[0]):
+            along[axis] += increment[token] * signed[token, axis]
+    for token in range(margins.shape[0]):
+        moved[token] = 0.0
+        for axis in range(along.shape[0]):
+            moved[token] += signed[token, axis] * along[axis]
+        margins[token] += squared * moved[token]
+
+
+@compiled()
 def margin_slice(
-    margins: Vector, dual: Vector, velocity: Vector, coupling: Matrix,
+    margins: Vector, dual: Vector, velocity: Vector, coupling: Matrix, signed: Matrix, squared: float,
     targets: Labels, frequencies: Vector, token_weights: Matrix, rates: Vector, momentum: float,
     noise_left: Matrix, noise: Matrix, noise_right: Matrix, noise_scale: float,
-    residual: Vector, increment: Vector, noise_half: Matrix, noise_full: Matrix,
+    residual: Vector, increment: Vector, along: Vector, noise_half: Matrix, noise_full: Matrix,
     rows: Matrix, current: Vector, start: int, end: int,
     save_steps: Labels, next_row: int, scalars: Matrix, saved_margins: Matrix,
     stop_column: int, stop_relation: int, stop_threshold: float,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Advance margins and their dual coefficients: m <- m + coupling da, coupling = |u_0 - u_1|^2 s_x s_y <e_x, e_y>.
 
-    A slice as in `descent`. Cost a step: 2 N^2 operations, N exponentials.
+    Where `coupling` is empty it is applied as squared * signed signed^T with the inputs times their signs, (N, d): an
+    increment that moves no margin then adds no rounding noise, as in `descent.particle_slice`.
+
+    A slice as in `descent`. Cost a step: 2 N^2 or 4 N d operations, N exponentials.
     """
     losses, shown, firsts = rows[0], rows[1], rows[2]
     step = start
@@ -76,8 +96,11 @@ def margin_slice(
                 increment[token] += noise_scale * noise_full[token, 0]
         for token in range(margins.shape[0]):
             dual[token] += increment[token]
-        for other in range(margins.shape[0]):
-            change = increment[other]
-            for token in range(margins.shape[0]):
-                margins[token] += change * coupling[other, token]
+        if coupling.shape[0] > 0:
+            for other in range(margins.shape[0]):
+                change = increment[other]
+                for token in range(margins.shape[0]):
+                    margins[token] += change * coupling[other, token]
+        else:
+            add_by_way_of_weights(margins, increment, signed, squared, residual, along)
         step += 1

@@ -31,6 +31,7 @@ from traindyn.dynamics import (
     when,
 )
 from traindyn.dynamics.observables import MEMORY_OBSERVABLES
+from traindyn.dynamics.saving import At
 from traindyn.errors import InputError, SizeError
 
 MANY = AssociativeMemory.random(5, 3, 4, "gaussian", "zipf", rng=1)
@@ -131,6 +132,8 @@ def test_an_observable_must_keep_its_shape() -> None:
 )
 def test_saved_rows_are_rows_of_the_full_run(last: int, grid: Any, rate: Any) -> None:
     rule = GradientDescent(rate)
+    if isinstance(grid, At):
+        grid = at(grid.points[grid.points <= last])
     full, run = simulate(TWO, rule, steps=last), simulate(TWO, rule, steps=last, save=grid)
     assert run.step[0] == 0
     assert run.step[-1] == last
