@@ -112,7 +112,9 @@ def test_the_plain_path_agrees_with_the_compiled_one(rule: Any) -> None:
     np.testing.assert_array_equal(plain.time, fast.time)
 
 
-@pytest.mark.parametrize("rule", [GradientDescent(0.05, momentum=0.9), SignDescent(0.01), Adam(0.1)], ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize(
+    "rule", [GradientDescent(0.05, momentum=0.9), SignDescent(0.01), Adam(0.1)], ids=lambda rule: type(rule).__name__
+)
 def test_own_problems_resume_bitwise(rule: Any, tmp_path: Path) -> None:
     problem = Product([1.0, -2.0])
     reference = simulate(problem, rule, steps=30)
