@@ -124,6 +124,19 @@ def test_rounding_of_orthonormal_embeddings_breaks_no_equality():
     assert check(claim, problem=two, rule=td.GradientDescent(0.5), steps=60).outcome == Outcome.NOT_APPLICABLE
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_bounds_that_are_attained_survive_rotated_embeddings(seed):
+    """From zero the enclosure of the margin begins as an equality; these embeddings are orthonormal to rounding."""
+    axes = np.linalg.qr(normal(seed, 5, 5))[0]
+    problem = memory(axes[:3], np.linalg.qr(normal(seed + 50, 5, 5))[0][:4], [0, 3, 1], [0.5, 0.3, 0.2])
+    for place in ("theorem3.descent", "new.descent_contraction", "new.descent_tightest_margin", "section4.one_step",
+                  "section4.descent_margin_increment", "new.steps_to_learn"):  # fmt: skip
+        form = "corrected" if (place, "corrected") in CLAIMS else "printed"
+        for rate, steps in ((0.7, 1), (0.7, 2), (1.0, 50)):
+            verdict = check(CLAIMS[place, form], problem=problem, rule=td.GradientDescent(rate), steps=steps)
+            assert verdict.outcome == Outcome.HOLDS, str(verdict)
+
+
 @pytest.mark.parametrize(
     ("place", "form", "kind"),
     [

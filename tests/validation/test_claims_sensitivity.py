@@ -40,7 +40,7 @@ HOLD = {
 # loose by nature: the relative change of the bound that is noticed, and why it is not 2 %
 LOOSE = {
     ("new.cumulative_error", "corrected"): 0.1,  # one token reaches 0.92: the largest m/sqrt(2w(e^m+m-1))
-    ("new.time_to_accuracy", "corrected"): 0.95,  # its two ingredients are sharp: the sum above, and the test below
+    ("new.time_to_accuracy", "corrected"): 0.8,  # a factor four at best; its two ingredients are sharp
     ("new.lone_forgotten_token", "corrected"): 0.25,  # a token forgotten alone needs others that pull together
     ("appendix_b.tightest_factor", "printed"): 0.6,  # M where M - 1 is the truth
     ("section51.forgetting_is_the_norm", "printed"): 0.99,  # a share of about 0.93, measured to 0.06

@@ -33,9 +33,8 @@ def _build(seed: int, n_tokens: int, n_classes: int, rate: float, steps: int, sc
 
 
 def _rates(case: Case) -> Array:
-    """Return eta p |e|^2 of every token."""
-    m = case.problem
-    return np.asarray(case.rule.learning_rate * m.frequencies * np.sum(m.inputs**2, axis=1))
+    """Return eta p |e|^2 of every token, |e| = 1 as the assumption says (not what rounding left of it)."""
+    return np.asarray(case.rule.learning_rate * case.problem.frequencies)
 
 
 def _start_margins(case: Case) -> list[Array]:

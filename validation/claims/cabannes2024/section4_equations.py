@@ -135,7 +135,8 @@ def _increments(case: Case) -> Evidence:
         right.append(_rates(case)[x] * (np.exp(w[1:]).sum() + np.exp(w[1:])))
         size = max(size, float(total * (np.abs(w).max() + np.abs(new).max() + 1)))
     flat = np.ravel(left)
-    return measured(np.arange(flat.size) + 1.0, flat, np.ravel(right), 64 * EPS * size, axis_name="margin")
+    budget = (64 * EPS + scores[0].size * defect(case.problem)) * size
+    return measured(np.arange(flat.size) + 1.0, flat, np.ravel(right), budget, axis_name="margin")
 
 
 def _exact_increments(case: Case, index: int) -> Exact:

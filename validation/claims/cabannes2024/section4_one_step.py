@@ -15,6 +15,7 @@ from .multiclass_descent import _CASES, _DESCENT, _DIRECTED, _STEP, _build, _rat
 from .situations_multiclass import (
     EPS,
     SEED,
+    defect,
     descent_case,
     ideal_descent,
     measured,
@@ -30,7 +31,7 @@ def _one_step(case: Case) -> Evidence:
     _, scores = _run(Case(case.parameters, case.problem, case.rule, 1, None, case.initial))
     rows = [target_first(row, int(f)) for row, f in zip(scores[-1], case.problem.targets, strict=True)]
     margins = [float(np.min(s[0] - s[1:])) for s in rows]
-    budget = 8 * EPS * (1 + np.abs(scores).max())
+    budget = (8 * EPS + scores[0].size * defect(case.problem)) * (1 + np.abs(scores).max())
     return measured(np.arange(len(margins)) + 1.0, margins, np.zeros(len(margins)), budget, axis_name="token")
 
 
