@@ -77,7 +77,8 @@ STEP = equations_particles.particle_step
 def test_a_wrong_particle_step_is_noticed(change, monkeypatch):
     monkeypatch.setattr(equations_particles, "particle_step", change)
     claim = find("theorem1.particle_system", "printed")
-    assert td.check(claim, seed=3).outcome == Outcome.VIOLATED
+    # the twin in 50 digits has a step of its own, which is right
+    assert td.check(dataclasses.replace(claim, exact=None), seed=3).outcome == Outcome.VIOLATED
 
 
 SLIPS = {

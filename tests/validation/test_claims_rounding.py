@@ -1,11 +1,18 @@
 """Error budgets of descents: chaos makes them as large as the trajectory, and only then."""
 
+import mpmath
 import numpy as np
 import pytest
 
 import traindyn as td
 from traindyn.validation.case import Case
-from traindyn.validation.claims.cabannes2024 import equations_particles, rounding, two_token_cases, two_token_precision
+from traindyn.validation.claims.cabannes2024 import (
+    equations_particles,
+    orthogonal_cases,
+    rounding,
+    two_token_cases,
+    two_token_precision,
+)
 from traindyn.validation.verdict import Outcome
 
 
@@ -31,6 +38,17 @@ def test_the_budget_covers_the_distance_to_fifty_digits(rate):
         assert abs(run.tilt[step] - tilt) <= run.error[step]
         assert abs(run.mean[step] - mean) <= run.error[step]
     assert rate > 1 or run.error[-1] < 1e-11
+
+
+def test_one_expanding_step_of_a_lone_margin_is_measured():
+    """From -700 with k = 700 the first step ends near 0, where the map has slope 1 - k/4."""
+    case = orthogonal_cases.binary_case(699.9, 0.5, initial=-700.0, steps=3)
+    run = orthogonal_cases.descend(case)
+    for step in (1, 2, 3):
+        with mpmath.workdps(50):
+            exact = orthogonal_cases.exact_margin(case, 0, step)
+        assert abs(run.margins[step, 0] - float(exact)) <= run.error[step, 0]
+    assert run.error[3, 0] < 1e-7
 
 
 def test_identities_are_not_called_false_by_chaos():

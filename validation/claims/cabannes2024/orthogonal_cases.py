@@ -22,6 +22,7 @@ from ...case import Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim, Source
 from ...precision import evaluate_twice
 from ...verdict import Outcome
+from .rounding import grown, shadow
 from .two_token_cases import PAPER, UNIT, Array, flow, saved_steps
 
 HOLDS, VIOLATED, NOT_TESTABLE = Outcome.HOLDS, Outcome.VIOLATED, Outcome.NOT_TESTABLE
@@ -149,11 +150,13 @@ class Run:
 
 
 def descend(case: Case, observe: tuple[str, ...] = ("margin", "loss")) -> Run:
-    """Run the descent; the error is a rounding model: 4 ulp of the largest score or margin for every step so far."""
-    steps = int(case.steps or 0)
-    run = simulate(
-        case.problem, case.rule, steps=steps, observe=observe, save=at(saved_steps(steps)), initial=case.initial
-    )
+    """Run the descent; the error is a rounding model, 4 ulp of the largest score or margin for every step so far, plus
+    what a shadow of the run shows rounding to grow to.
+
+    A margin only rises, past where its map has a slope 1 - k e^m/(a + e^m)^2 below -1 in a single step:
+    no chaos, but a factor up to k/(4 a).
+    """
+    run = _saved_descent(case, observe)
     axis = np.asarray(run.step, dtype=np.float64)
     margins = np.asarray(run["margin"])
     largest = np.maximum.accumulate(np.abs(margins).max(axis=1))
@@ -162,7 +165,15 @@ def descend(case: Case, observe: tuple[str, ...] = ("margin", "loss")) -> Run:
     cosine = off_diagonal(case.problem.inputs @ case.problem.inputs.T)
     # tokens that are orthogonal only to rounding push each other by the cosine times what they have learned
     error = (4.0 * UNIT * (axis + 4.0) + 10.0 * cosine) * largest
+    error = error + grown(margins, np.asarray(_saved_descent(shadow(case), ("margin",))["margin"]))
     return Run(axis, margins, np.asarray(run["loss"]), error[:, None])
+
+
+def _saved_descent(case: Case, observe: tuple[str, ...]) -> Any:
+    steps = int(case.steps or 0)
+    return simulate(
+        case.problem, case.rule, steps=steps, observe=observe, save=at(saved_steps(steps)), initial=case.initial
+    )
 
 
 def after_start(case: Case) -> tuple[Run, Array]:

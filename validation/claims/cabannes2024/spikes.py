@@ -119,6 +119,21 @@ def _bracket(case: Case) -> Evidence:
     return Evidence(np.array([1.0, 2.0]), losses, np.zeros(2), 16 * UNIT, axis_name="end of the bracket")
 
 
+def _exact_bracket(case: Case, index: int) -> Exact:
+    """From W = 0 one step gives the margins K(p_1 - alpha p_2), K(p_2 - alpha p_1); K = eta c/2 at an end."""
+
+    def both() -> tuple[Any, Any]:
+        correlation, frequent, rare, _ = exact_numbers(case)
+        log2 = mpmath.log(2)
+        spread = mpmath.sqrt(1 - 4 * frequent * rare * (1 - correlation**2))
+        scale = log2 / ((correlation * frequent - rare) * rare) if index else 8 / (1 + spread)
+        first, second = scale * (frequent - correlation * rare), scale * (rare - correlation * frequent)
+        loss = frequent * mpmath.log1p(mpmath.exp(-first)) + rare * mpmath.log1p(mpmath.exp(-second))
+        return (loss - log2 if index else log2 - loss), mpmath.mpf(0)
+
+    return evaluate_twice(both, "one step of descent")
+
+
 # times
 
 
@@ -248,7 +263,7 @@ CLAIMS = (
         "first_step_bracket", "corrected", "Bracket of the first-step threshold",
         r"$4/\lambda_{max}\leq K_1\leq\log 2/((\alpha p_1-p_2)p_2)$: at the ends $L(W_1)\leq\log 2$ and $\geq\log 2$",
         r"$\log 2-L(W_1)$, $L(W_1)-\log 2$", ">=", "$0$", HOLDS, "errata section 6: (.5, .9): 19.801 <= 19.804",
-        "the descent lemma below, Proposition 5 above", _bracket, None,
+        "the descent lemma below, Proposition 5 above", _bracket, _exact_bracket,
         Family(
             (Parameter("correlation", 0.3, 0.99), Parameter("rare", 0.05, 0.45)),
             build=lambda correlation, rare: descent_case(correlation, rare, 1.0, 2.0, 1),

@@ -88,19 +88,19 @@ class LateEnd(Assumption):
     @property
     def statement(self) -> str:  # type: ignore[override]
         """Return the condition as a formula."""
-        return rf"the run ends at $(1-\alpha)c\sqrt{{p_1p_2}}\,t\geq {self.least:g}$ (descent: $\eta t$ for $t$)"
+        return rf"the run ends at $2(1-\alpha)cp_1p_2t\geq {self.least:g}$ (descent: $\eta t$ for $t$)"
 
     def holds(self, case: Case) -> bool:
-        """Return whether the run ends late enough."""
+        """Return whether the run ends late enough: e^{gamma_2} then exceeds 1/(2 sqrt(p_1 p_2)) by that factor."""
         correlation, (first, second), distance = numbers(case)
         end = float(case.time or 0.0)
         if isinstance(case.rule, GradientDescent):
             end = float(case.rule.rate(0)) * int(case.steps or 0)
-        clock = (1.0 - correlation) * distance * math.sqrt(first * second) * end
+        clock = 2.0 * (1.0 - correlation) * distance * first * second * end
         return clock >= self.least * (1 - 1e-12)
 
     def draw(self, rng: np.random.Generator, where: Where = "inside") -> Case:
         """Return a flow that ends later, just then, or earlier."""
-        problem = memory(0.0, 0.5)
+        problem = memory(0.0, 0.5)  # 2 c p_1 p_2 = 1
         factor = {"inside": 1 + float(rng.exponential(5.0)), "boundary": 1.0, "outside": float(rng.uniform(0.01, 0.9))}
         return Case(problem=problem, rule=GradientFlow(), time=self.least * factor[where])
