@@ -47,13 +47,15 @@ def _error_sum(case: Case) -> Evidence:
 
 
 def _perfect(case: Case) -> Evidence:
-    """First step with perfect accuracy against its bound; a run that ends before is no evidence, and says so by 0."""
+    """First step with perfect accuracy against its bound; a run that ends before is no evidence."""
     bound = analytics.perfect_accuracy_bound(case.problem, _hard(case), case.rule.learning_rate)
     steps = int(min(np.ceil(bound), steps_of(case, 20000)))
     run = simulate(case.problem, case.rule, steps=steps, save=logarithmic(2), observe=("accuracy",),
                    stop=when("accuracy", ">=", 1.0), initial=case.initial)  # fmt: skip
     reached = float(np.asarray(run["accuracy"])[-1]) >= 1.0
-    first = float(run.step[-1]) if reached else (np.inf if steps >= bound else 0.0)
+    if not reached and steps < bound:
+        return measured([], [], [])
+    first = float(run.step[-1]) if reached else np.inf
     return measured([1.0], [first], [bound], 1e-10 * bound, axis_name="run")
 
 
