@@ -103,7 +103,7 @@ def _sum(norm_weighted: bool) -> Callable[[Case], Evidence]:
         start = (start_scores(case) / norms).sum(axis=1)
         # every step of a Runge-Kutta method keeps a linear invariant: what is left is rounding
         size = 1 + np.abs(scores).max(axis=(1, 2))
-        budget = (64 * EPS + scores.shape[1] * defect(case.problem)) * size * np.sum(1 / norms)
+        budget = (24 * EPS + scores.shape[1] * defect(case.problem)) * size * np.sum(1 / norms)
         return measured(np.repeat(times, total.shape[1]), total.ravel(), np.tile(start, len(times)),
                         np.repeat(budget, total.shape[1]), "time t", "log")  # fmt: skip
 
