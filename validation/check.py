@@ -19,6 +19,7 @@ from .verdict import Outcome, Verdict, Witness
 DEFAULT_STEPS = 1000
 DEFAULT_TIME = 1e4
 CERTAIN = 10**6
+SHARPER = 1e-3  # how much finer than the error budget an evaluation must be to show that an equality is attained
 
 
 def check(
@@ -181,10 +182,11 @@ def _decide(claim: Claim, worst: list[Point], cases: int, seed: int) -> Verdict:
                 witness = _witness(claim, point, _digits(slack), _digits(exact.error), exact.method)
                 return _verdict(claim, Outcome.VIOLATED, point, cases, seed, witness, certified=certified)
             seen = f"{exact.method} gives slack {_digits(slack)} ± {_digits(exact.error)}"
-            if not point.violated:
+            decided = slack > exact.error or exact.error < SHARPER * point.error
+            if not point.violated and decided:
                 message = f"the least slack lies inside the error budget; {seen}"
                 continue
-            doubt = (
+            doubt = f"neither double precision nor {seen} tells the sign of the slack" if not point.violated else (
                 f"double precision sees slack {point.slack:.3g}, beyond its error budget {point.error:.3g}, "
                 f"but {seen}: the budget of this claim is too small"
             )
