@@ -177,7 +177,7 @@ def _decide(claim: Claim, worst: list[Point], cases: int, seed: int) -> Verdict:
             doubt = "the least slack lies inside the error budget"
         else:
             slack = exact.slack(claim.relation)
-            if slack < -exact.error:
+            if slack < -exact.error or (point.strict and slack == 0):
                 certified = bool(slack < -CERTAIN * exact.error)
                 witness = _witness(claim, point, _digits(slack), _digits(exact.error), exact.method)
                 return _verdict(claim, Outcome.VIOLATED, point, cases, seed, witness, certified=certified)

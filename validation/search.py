@@ -28,12 +28,13 @@ class Point:
     slack: float
     error: float
     rank: float
+    strict: bool = False
     position: Array | None = None
 
     @property
     def violated(self) -> bool:
-        """Return whether the slack is negative beyond the error budget."""
-        return self.slack < -self.error
+        """Return whether the slack is negative beyond the error budget, or exactly zero where > or < is claimed."""
+        return self.slack < -self.error or (self.strict and self.slack == self.error == 0)
 
     def within_budget(self, relation: str) -> bool:
         """Return whether double precision cannot tell the sign of the slack (identities are never doubtful so)."""
@@ -65,12 +66,13 @@ def judge(claim: Claim, case: Case, position: Array | None = None) -> Point | No
             )
     error = np.asarray(evidence.error)
     excess = (slack + error if claim.relation == "==" else slack) / evidence.scale()
-    violated = slack < -error
+    strict = claim.relation in (">", "<")
+    violated = (slack < -error) | (strict & (slack == 0) & (error == 0))
     # among violated points the plainest comes first: -0.3 tells a reader more than half of 1e-4
     plain = slack / np.maximum(evidence.scale(), 1.0)
     rank = np.where(violated, np.maximum(plain, -1e3) - 1e3, np.maximum(excess, -1.0))
     index = int(np.argmin(rank))
-    return Point(case, evidence, index, float(slack[index]), float(error[index]), float(rank[index]), position)
+    return Point(case, evidence, index, float(slack[index]), float(error[index]), float(rank[index]), strict, position)
 
 
 @dataclass

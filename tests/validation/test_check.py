@@ -120,6 +120,24 @@ def test_identity_relation() -> None:
     assert bad.outcome == "violated"
 
 
+def test_strict_relations_are_broken_by_equality() -> None:
+    def evaluate(case: Case) -> Evidence:
+        return Evidence(X, X, np.zeros_like(X))
+
+    for relation, outcome in ((">=", "holds"), (">", "violated")):
+        verdict = td.check(_claim(relation=relation, evaluate=evaluate, exact=None))
+        assert verdict.outcome == outcome
+
+    def doubtful(case: Case) -> Evidence:
+        return Evidence(X, X, np.zeros_like(X), error=1e-12)
+
+    def exact(case: Case, index: int) -> Exact:
+        return Exact(mpmath.mpf(float(X[index])), mpmath.mpf(0), mpmath.mpf(10) ** -50, "by hand")
+
+    for relation, outcome in ((">=", "holds"), (">", "violated")):
+        assert td.check(_claim(relation=relation, evaluate=doubtful, exact=exact)).outcome == outcome
+
+
 def test_not_testable_and_its_rules() -> None:
     claim = _claim(evaluate=None, exact=None, family=None, expected=Outcome.NOT_TESTABLE, reason="a bare O(.)")
     verdict = td.check(claim)
