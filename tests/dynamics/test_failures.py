@@ -105,7 +105,11 @@ def test_a_failing_schedule_keeps_the_steps_before_it(kind: str, observe: tuple[
     assert_same(run, simulate(MEMORY, GradientDescent(good), steps=13, observe=observe))
 
 
-@pytest.mark.parametrize("value", [None, "high", [1.0, "x"], [[1.0], [1.0, 2.0]], object()], ids=["none", "text", "mixed", "ragged", "object"])
+@pytest.mark.parametrize(
+    "value",
+    [None, "high", [1.0, "x"], [[1.0], [1.0, 2.0]], object()],
+    ids=["none", "text", "mixed", "ragged", "object"],
+)
 def test_observables_return_numbers(value: Any) -> None:
     for options in ({"rule": RULE, "steps": 3}, {"rule": GradientFlow(), "time": 3.0}):
         with pytest.raises(InputError, match="the observable 'mine' must return a number"):
