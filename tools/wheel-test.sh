@@ -23,7 +23,7 @@ echo "built $(basename "$wheel")"
 # the tests come from the sdist, so that what it lacks is missed here
 mkdir "$place/unpacked" "$place/outside"
 tar -xzf "$place"/dist/*.tar.gz -C "$place/unpacked" --strip-components 1
-for name in tests docs pyproject.toml setup.cfg README.md CONTRIBUTING.md CHANGELOG.md Makefile; do
+for name in tests docs tools pyproject.toml setup.cfg README.md CONTRIBUTING.md CHANGELOG.md Makefile; do
     mv "$place/unpacked/$name" "$place/outside/"
 done
 cd "$place/outside"

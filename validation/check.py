@@ -109,35 +109,46 @@ def _check(claim: Claim, given: Case | None, budget: str, seed: int) -> Verdict:
             return Verdict(claim, Outcome.NOT_APPLICABLE, failed_assumption=str(failed), message=reason, case=given)
     if claim.evaluate is None:
         return Verdict(claim, Outcome.NOT_TESTABLE, message=claim.reason)
-    if given is not None and given.problem is not None and not given.parameters and not _speaks_of_a_problem(claim):
-        reason = "the claim speaks of formulas or of a random ensemble: a problem of one's own cannot test it"
-        return Verdict(claim, Outcome.NOT_APPLICABLE, failed_assumption="a case of the claim's own family",
-                       message=reason, case=given)  # fmt: skip
     if given is not None:
-        worst, cases = [_judge_given(claim, given)], 1
+        own = given.problem is not None and not given.parameters
+        unfit = _unfit(claim, given) if own else None
+        if unfit is not None:
+            return _not_applicable(claim, given, *unfit)
+        point = _judge_given(claim, given)
+        if point is None:
+            return _not_applicable(
+                claim,
+                given,
+                "the run is long enough to be compared",
+                "the case has no point at which quantity and bound can be compared; give it more steps or time",
+            )
+        worst, cases = [point], 1
     else:
         search = run_search(claim, budget, seed)
         worst, cases = search.worst, search.cases
     return _decide(claim, worst, cases, seed)
 
 
-def _speaks_of_a_problem(claim: Claim) -> bool:
-    """Return whether the cases of the claim's family hold a problem (else a user's problem would be ignored)."""
+def _not_applicable(claim: Claim, case: Case, assumption: str, reason: str) -> Verdict:
+    return Verdict(claim, Outcome.NOT_APPLICABLE, failed_assumption=assumption, message=reason, case=case)
+
+
+def _unfit(claim: Claim, given: Case) -> tuple[str, str] | None:
+    """Return the assumption that a problem of one's own fails because it is not of the kind of the claim's family."""
     assert claim.family is not None
-    return claim.family.case({}).problem is not None
+    kind = claim.family.case({}).problem
+    if kind is None:
+        reason = "the claim speaks of formulas or of a random ensemble: a problem of one's own cannot test it"
+        return "a case of the claim's own family", reason
+    if not isinstance(given.problem, type(kind)):
+        return f"the problem is of type {type(kind).__name__}", f"it is of type {type(given.problem).__name__}"
+    return None
 
 
-def _judge_given(claim: Claim, case: Case) -> Point:
+def _judge_given(claim: Claim, case: Case) -> Point | None:
     """Judge a case that the family did not make; what breaks on it is told as such."""
     try:
-        point = judge(claim, case)
-        if point is not None:
-            return point
-        raise InputError(
-            f"claim {claim.id} [{claim.form}]: the case has no point at which quantity and bound can be compared",
-            str(case),
-            "give it more steps or time",
-        )
+        return judge(claim, case)
     except TraindynError:
         raise
     except Exception as error:
@@ -152,14 +163,14 @@ def _judge_given(claim: Claim, case: Case) -> Point:
 def _holds(assumption: Any, case: Case) -> bool:
     try:
         return bool(assumption.holds(case))
-    except (AttributeError, TypeError):
+    except (AttributeError, TypeError, ValueError, ArithmeticError, IndexError):
         return False  # the case lacks what the assumption speaks of (another kind of problem, no rule)
 
 
 def _explain(assumption: Any, case: Case) -> str:
     try:
         return str(assumption.explain(case))
-    except (AttributeError, TypeError):
+    except (AttributeError, TypeError, ValueError, ArithmeticError, IndexError):
         return f"{assumption}: the case has nothing of that kind"
 
 
@@ -168,6 +179,9 @@ def _decide(claim: Claim, worst: list[Point], cases: int, seed: int) -> Verdict:
     message = ""
     undecided: Verdict | None = None
     for point in worst:
+        if point.swallowed and undecided is None:
+            doubt = f"the error budget {point.error:.3g} is more than a quarter of the values that it compares"
+            undecided = _verdict(claim, Outcome.INCONCLUSIVE, point, cases, seed, message=doubt)
         if not (point.violated or point.within_budget(claim.relation)):
             continue
         exact = claim.exact(point.case, point.index) if claim.exact is not None else None
@@ -219,7 +233,16 @@ def _witness(
         slack,
         error,
         method,
+        _own_arguments(point.case),
     )
+
+
+def _own_arguments(case: Case) -> str:
+    """Return the arguments of `check` that a case of a user's own was given by."""
+    given = ["problem=problem", "rule=rule"] if case.rule is not None else ["problem=problem"]
+    given += [f"steps={case.steps}"] if case.steps is not None else []
+    given += [f"time={case.time!r}"] if case.time is not None else []
+    return ", ".join(given + (["initial=initial"] if case.initial is not None else []))
 
 
 def _verdict(

@@ -66,6 +66,10 @@ def claims(pattern: str = "*", form: str | None = None) -> tuple[Claim, ...]:
         for (name, kind), claim in _all().items()
         if fnmatch.fnmatchcase(name, pattern) and (form is None or kind == form)
     )
+    if not found and form is not None:
+        forms = {kind for name, kind in _all() if fnmatch.fnmatchcase(name, pattern)}
+        if forms:
+            raise InputError(f"claims {pattern!r} have no form {form!r}", f"forms {', '.join(sorted(forms))}")
     if not found:
         raise unknown_name("claim", pattern, {name for name, _ in _all()})
     return found

@@ -15,6 +15,7 @@ from .case import Array, Case, Evidence
 from .claim import Claim
 
 FAR = 1e9  # the rank of a case outside the assumptions
+SWALLOWED = 0.25  # an error budget beyond this share of the values compared leaves an identity untested
 TIGHT = {"xatol": 1e-9, "fatol": 0.0}  # the search ends by its count
 
 
@@ -29,6 +30,7 @@ class Point:
     error: float
     rank: float
     strict: bool = False
+    swallowed: bool = False  # an identity whose error budget is of the size of the values: it shows nothing
     position: Array | None = None
 
     @property
@@ -71,8 +73,14 @@ def judge(claim: Claim, case: Case, position: Array | None = None) -> Point | No
     # among violated points the plainest comes first: -0.3 tells a reader more than half of 1e-4
     plain = slack / np.maximum(evidence.scale(), 1.0)
     rank = np.where(violated, np.maximum(plain, -1e3) - 1e3, np.maximum(excess, -1.0))
+    sizes = np.maximum(np.abs(evidence.quantity), np.abs(evidence.bound))
+    blind = (claim.relation == "==") & ~violated & (evidence.bound != 0) & (error > SWALLOWED * sizes)
+    rank = np.where(blind, FAR, rank)
     index = int(np.argmin(rank))
-    return Point(case, evidence, index, float(slack[index]), float(error[index]), float(rank[index]), strict, position)
+    swallowed = bool(blind[index])
+    return Point(
+        case, evidence, index, float(slack[index]), float(error[index]), float(rank[index]), strict, swallowed, position
+    )
 
 
 @dataclass
@@ -89,7 +97,7 @@ class Search:
         """Evaluate a case that satisfies the assumptions; return None for one that does not, or shows nothing."""
         inside = all(assumption.holds(case) for assumption in self.claim.assumptions)
         point = judge(self.claim, case, position) if inside else None
-        if point is None:
+        if point is None or point.swallowed:
             self.outside += 1
             return None
         self.cases += 1

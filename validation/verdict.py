@@ -38,16 +38,14 @@ class Witness:
     exact_slack: str | None = None
     exact_error: str | None = None
     method: str | None = None
+    own_arguments: str = ""
 
     @property
     def code(self) -> str:
         """Return the lines of Python that reproduce the witness."""
-        if self.parameters:
-            how = f"parameters={_literal(self.parameters)}"
-        else:
-            how = "problem=problem, rule=rule, steps=steps  # your own objects"
-        call = f"verdict = td.check({self.claim_id!r}, form={self.form!r}, {how}"
-        call = call.replace("  # your own objects", ")  # your own objects") if "  #" in call else call + ")"
+        how = f"parameters={_literal(self.parameters)}" if self.parameters else self.own_arguments
+        note = "" if self.parameters else "  # your own objects"
+        call = f"verdict = td.check({self.claim_id!r}, form={self.form!r}, {how}){note}"
         return f"import traindyn as td\n{call}\nprint(verdict)"
 
     def to_json(self) -> dict[str, Any]:

@@ -179,8 +179,37 @@ def test_a_case_that_breaks_the_evaluation_is_told_as_such() -> None:
     memory, rule = td.AssociativeMemory.two_tokens(), td.GradientDescent(1.0)
     with pytest.raises(InputError, match="ZeroDivisionError"):
         td.check(claim, problem=memory, rule=rule, steps=3)
-    with pytest.raises(InputError, match="no point"):
-        td.check(claim, problem=memory, rule=rule, steps=0)
+    empty = td.check(claim, problem=memory, rule=rule, steps=0)
+    assert empty.outcome == "not_applicable"
+    assert "no point" in empty.message
+
+
+def test_another_kind_of_problem_is_not_applicable() -> None:
+    claim = _claim(family=Family((Parameter("slope", 0.0, 3.0),), build=_with_problem))
+    verdict = td.check(claim, problem=object(), rule=td.GradientDescent(1.0), steps=3)
+    assert verdict.failed_assumption == "the problem is of type AssociativeMemory"
+
+
+def test_an_identity_within_a_huge_budget_is_inconclusive() -> None:
+    def evaluate(case: Case) -> Evidence:
+        return Evidence(X, np.full_like(X, 1.2), np.ones_like(X), error=0.5 if case.steps == 1 else 0.25)
+
+    family = Family((Parameter("slope", 0.0, 3.0),), build=_with_problem)
+    claim = _claim(relation="==", family=family, evaluate=evaluate)
+    memory, rule = td.AssociativeMemory.two_tokens(), td.GradientDescent(1.0)
+    assert td.check(claim, problem=memory, rule=rule, steps=1).outcome == "inconclusive"
+    assert td.check(claim, problem=memory, rule=rule, steps=2).outcome == "holds"
+
+
+def test_the_witness_of_a_case_of_ones_own_names_its_arguments() -> None:
+    def evaluate(case: Case) -> Evidence:
+        return Evidence(X, X, X + 1)
+
+    claim = _claim(family=Family((Parameter("slope", 0.0, 3.0),), build=_with_problem), evaluate=evaluate, exact=None)
+    memory = td.AssociativeMemory.two_tokens()
+    verdict = td.check(claim, problem=memory, rule=td.GradientFlow(), time=5.0, initial=np.eye(2))
+    assert verdict.witness is not None
+    assert "problem=problem, rule=rule, time=5.0, initial=initial)" in verdict.witness.code
 
 
 def test_assumptions_filter_the_search() -> None:
@@ -258,6 +287,7 @@ def test_nan_is_an_error_not_a_verdict() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: td.claims("cabannes2024.theorem1.*", form="corrected"), "have no form"),
         (lambda: td.check(_claim(), budget="huge"), "budget"),
         (lambda: td.check(_claim(), seed="a"), "seed"),  # type: ignore[arg-type]
         (lambda: td.check(_claim(), parameters={"slop": 1.0}), "did you mean 'slope'"),
