@@ -32,7 +32,9 @@ def check_resumable(run: Any, problem: Any, rule: Any, initial: Any, dtype: str,
         raise InputError("initial= belongs to a fresh start", None, "leave it out when resuming")
     if dtype not in ("float64", facts["dtype"]):
         raise InputError(f"the run has dtype {facts['dtype']}", dtype, "leave dtype out when resuming")
-    if form not in (None, facts["form"]):
+    # a flow of two classes asked for "particles" runs, and is recorded, as "margins": the same unknowns
+    same = form == "particles" and facts["form"] == "margins" and "flow_time" in run.restart.facts
+    if form not in (None, facts["form"]) and not same:
         raise InputError(f"the run has the form {facts['form']!r}", repr(form), "leave form out when resuming")
     return str(facts["dtype"]), str(facts["form"])
 

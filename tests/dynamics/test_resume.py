@@ -142,6 +142,17 @@ def test_flows_resume(tmp_path: Path) -> None:
     assert_equal(resumed, reference)
 
 
+@pytest.mark.parametrize("form", ["weights", "particles", "margins"])
+def test_flows_resume_with_the_form_they_were_given(form: str) -> None:
+    reference = simulate(TWO, GradientFlow(), time=2.0, save=at([1.0, 2.0]), form=form)
+    run = simulate(TWO, GradientFlow(), time=1.0, save=at([1.0]), form=form)
+    resumed = simulate(TWO, GradientFlow(), time=2.0, save=at([1.0, 2.0]), form=form, resume=run)
+    assert_equal(resumed, reference)
+    other = "particles" if form == "weights" else "weights"
+    with pytest.raises(InputError, match="has the form"):
+        simulate(TWO, GradientFlow(), time=2.0, form=other, resume=run)
+
+
 def test_single_precision_resumes() -> None:
     reference = simulate(MANY, RULES["momentum"], steps=30, dtype="float32")
     run = simulate(MANY, RULES["momentum"], steps=13, dtype="float32")

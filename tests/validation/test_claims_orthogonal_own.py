@@ -30,6 +30,9 @@ PROBLEMS = {
     "Gaussian": td.AssociativeMemory.random(5, 3, 4, embedding="gaussian", rng=1),
     "correlated": td.AssociativeMemory.two_tokens(correlation=0.5),
     "one token": td.AssociativeMemory([[1.0, 0.0]], np.eye(2), [1], [1.0]),
+    "a zero input": td.AssociativeMemory([[0.0, 0.0], [1.0, 0.0]], np.eye(2), [0, 1], [0.5, 0.5]),
+    "a zero input of three": td.AssociativeMemory(np.diag([1.0, 0.0, 2.0]), np.eye(3), [0, 1, 2], [0.2, 0.3, 0.5]),
+    "a rare token": td.AssociativeMemory.two_tokens(correlation=0.3, frequencies=(1 - 1e-12, 1e-12)),
     "norms 1e-3 and 1e3": td.AssociativeMemory(np.diag([1e-3, 1e3]), [[5.0, 1], [0, -2]], [0, 1], [0.99, 0.01]),
 }
 RULES = {
@@ -66,7 +69,7 @@ ASSUMPTIONS = [
     orthogonal_assumptions.PlainDescent(), orthogonal_assumptions.MiniBatches(), orthogonal_assumptions.StartWithin(),
     orthogonal_assumptions.RunsUntil(15.0), orthogonal_assumptions.LogarithmDecides(1),
     orthogonal_assumptions.LogarithmDecides(-1), orthogonal_assumptions.Asymptotic(),
-    section4_accuracy.ExposedTargets(), section4_accuracy.ProvedSteps(),
+    section4_accuracy.ExposedTargets(), section4_accuracy.ProvedSteps(), orthogonal_assumptions.NonzeroInputs(),
 ]  # fmt: skip
 
 

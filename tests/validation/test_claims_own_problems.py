@@ -10,6 +10,7 @@ import traindyn as td
 from traindyn import analytics
 from traindyn.errors import InputError
 from traindyn.validation.check import check
+from traindyn.validation.claims.cabannes2024 import theorem3
 from traindyn.validation.verdict import Outcome
 
 MODULES = (
@@ -202,3 +203,31 @@ def test_a_rank_is_counted_only_where_rounding_leaves_it():
     parallel = memory([[1, 0], [1, 1e-9]], np.eye(2), [0, 1])
     assert check(claim, problem=parallel).outcome == Outcome.NOT_APPLICABLE
     assert check(claim, problem=parallel, initial=np.eye(2)).outcome == Outcome.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("correlation", [0.99, 0.999, 0.9999, -0.9999])
+@pytest.mark.parametrize("rate", [1.0, 290.0, 1e4])
+def test_nearly_parallel_tokens_keep_the_definition_of_margins(correlation, rate):
+    problem = td.AssociativeMemory.two_tokens(correlation=correlation, frequencies=(0.5, 0.5))
+    for steps in (1, 7, 20):
+        rule = td.GradientDescent(rate)
+        verdict = td.check("cabannes2024.equation13.margins", problem=problem, rule=rule, steps=steps)
+        assert verdict.outcome is Outcome.HOLDS
+
+
+def test_the_summed_errors_of_a_huge_rate_are_finite():
+    problem = memory([[1, 0], [0.6, 0.8]], np.eye(2), [1, 0], [0.7, 0.3])
+    verdict = td.check("cabannes2024.new.cumulative_error", problem=problem, rule=td.GradientDescent(1e4), steps=40)
+    assert verdict.outcome is Outcome.HOLDS
+
+
+def test_the_expansion_of_theorem_3_begins_at_a_time():
+    problem = memory(np.eye(3), np.eye(3), [0, 1, 2], [0.2, 0.3, 0.5])
+    for time, outcome in ((0.1, Outcome.NOT_APPLICABLE), (4.0, Outcome.NOT_APPLICABLE), (30.0, Outcome.HOLDS)):
+        rule = td.GradientFlow()
+        verdict = td.check("cabannes2024.theorem3.limit", "corrected", problem=problem, rule=rule, time=time)
+        assert verdict.outcome is outcome
+    assert "log(1+X_x)" in str(theorem3._BEGUN)
+    rng = np.random.default_rng(3)
+    for where in ("inside", "boundary", "outside"):
+        assert theorem3._BEGUN.holds(theorem3._BEGUN.draw(rng, where)) is (where != "outside")

@@ -13,7 +13,15 @@ from ....dynamics import GradientDescent
 from ...assumptions import OrthogonalInputs
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...precision import evaluate_twice
-from .orthogonal_assumptions import TIED_DESCENT, Asymptotic, PlainDescent, SlowTokens, StartWithin, Tied
+from .orthogonal_assumptions import (
+    TIED_DESCENT,
+    Asymptotic,
+    NonzeroInputs,
+    PlainDescent,
+    SlowTokens,
+    StartWithin,
+    Tied,
+)
 from .orthogonal_cases import (
     HOLDS,
     RATE,
@@ -292,7 +300,7 @@ CLAIMS = (
             f"new.descent_enclosure_{name}", "corrected", ("new: enclosure of the margin", "3.4"),
             f"Descent: {name} side of the enclosure", f"{TIED_START}. {ENCLOSURE}{law}",
             ("$m_t$", relation, bound), HOLDS, "new; restarted after the first exact step, rounded outwards by 4 ulp",
-            proof=STEP_IDENTITY, assumptions=TIED_DESCENT, family=TIED_FAMILY,
+            proof=STEP_IDENTITY, assumptions=(*TIED_DESCENT, NonzeroInputs()), family=TIED_FAMILY,
             evaluate=lambda case, side=side: _enclosure(case, side),
             exact=lambda case, index, side=side: _exact_enclosure(case, index, side),
         )
@@ -336,14 +344,17 @@ CLAIMS = (
         orthogonal_claim(
             f"new.steps_to_margin_{name}", "corrected", ("new: steps to a margin", "3.6"),
             f"Descent: {name} bound on the steps to a margin",
-            rf"{TIED_START}. The first step with $m_T\geq m$ satisfies {law}; $G_b(m)=e^m-e^{{m_1}}+(a-b)(m-m_1)$.",
+            rf"{TIED_START}. For $m>m_1$ (the margin after the first step), the first step with $m_T\geq m$ satisfies "
+            rf"{law}; $G_b(m)=e^m-e^{{m_1}}+(a-b)(m-m_1)$.",
             ("$T(m)$", relation, bound), HOLDS, "new", proof="The enclosure (3.4) at the steps T and T - 1.",
-            assumptions=TIED_DESCENT, family=TIED_FAMILY, evaluate=lambda case, side=side: _steps(case, side),
+            assumptions=(*TIED_DESCENT, NonzeroInputs()), family=TIED_FAMILY,
+            evaluate=lambda case, side=side: _steps(case, side),
             cases=(60, 800), directed=(20, 200),
         )
         for name, side, relation, bound, law in (
             ("lower", 0, ">=", r"$1+\lceil G_{b_+}(m)/k\rceil$", r"$T\geq 1+\lceil G_{b_+}(m)/k\rceil$"),
-            ("upper", 1, "<=", r"$1+\lceil G_{b_-}(m)/k\rceil$", r"$T\leq 1+\lceil G_{b_-}(m)/k\rceil$"),
+            ("upper", 1, "<=", r"$1+\max(1,\lceil G_{b_-}(m)/k\rceil)$",
+             r"$T\leq 1+\max(1,\lceil G_{b_-}(m)/k\rceil)$"),
         )
     ),
 )  # fmt: skip

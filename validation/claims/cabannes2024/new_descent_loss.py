@@ -15,7 +15,15 @@ from ...assumptions import ZeroStart
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...precision import evaluate_twice
 from .new_descent import CLASSES
-from .orthogonal_assumptions import TIED_DESCENT, ZERO_DESCENT, FastTokens, LogarithmDecides, RunsUntil, SlowTokens
+from .orthogonal_assumptions import (
+    TIED_DESCENT,
+    ZERO_DESCENT,
+    FastTokens,
+    LogarithmDecides,
+    NonzeroInputs,
+    RunsUntil,
+    SlowTokens,
+)
 from .orthogonal_cases import (
     HOLDS,
     RATE,
@@ -145,7 +153,7 @@ CLAIMS = (
         "to 0",
         proof=r"$kt\leq e^{m_t}+am_t-1$ by convexity, so $kt\log(1+ae^{-m_t})\leq aC_M$; $k=\eta Mp\|e\|^2$: $p$ "
         r"drops out.",
-        assumptions=(*TIED_DESCENT, ZeroStart()),
+        assumptions=(*TIED_DESCENT, ZeroStart(), NonzeroInputs()),
         family=Family(
             (CLASSES, RATE, Parameter("squared_norm", 0.1, 10.0, "log")),
             build=lambda n_classes, rate, squared_norm, steps=300: tied_case(n_classes, rate, 0.0, steps, squared_norm),
@@ -215,8 +223,8 @@ CLAIMS = (
             evaluate=_late, exact=_exact_late, cases=(20, 200), directed=(8, 60),
         )
         for name, verb, side, sign, relation, low, high, middle in (
-            ("fails_late", "fails", "below", ">", ">=", 0.05, 0.9, 0.5),
-            ("holds_late", "holds", "above", "<", "<=", 1.1, 20.0, 2.0),
+            ("fails_late", "fails", "below", r"$\geq$", ">=", 0.05, 0.9, 0.5),
+            ("holds_late", "holds", "above", r"$\leq$", "<=", 1.1, 20.0, 2.0),
         )
     ),
 )  # fmt: skip

@@ -46,6 +46,26 @@ class Tied(Assumption):
 
 
 @dataclass(frozen=True)
+class NonzeroInputs(Assumption):
+    """No input embedding is zero: a token of zero embedding has no speed, and its margin stays where it starts."""
+
+    statement: str = "no input embedding is zero"
+
+    def holds(self, case: Case) -> bool:
+        """Return whether every input has an entry whose square is not zero."""
+        return bool(np.all(np.einsum("xd,xd->x", case.problem.inputs, case.problem.inputs) > 0))
+
+    def draw(self, rng: np.random.Generator, where: Where = "inside") -> Case:
+        """Return a descent of two tokens; the second embedding is short on the boundary, zero outside."""
+        rate = float(rng.uniform(0.1, 2.0))
+        if where == "outside":
+            problem = AssociativeMemory(np.diag([1.0, 0.0]), np.eye(2), [0, 1], [0.5, 0.5])
+            return Case(problem=problem, rule=GradientDescent(rate), steps=100)
+        short = where == "boundary"
+        return binary_case(1e-3 * rate if short else rate, 0.5, 1e-3 if short else float(rng.uniform(0.2, 2.0)))
+
+
+@dataclass(frozen=True)
 class FastTokens(Assumption):
     """Every token has eta c_x at least a given number."""
 

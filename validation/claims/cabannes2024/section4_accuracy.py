@@ -120,14 +120,14 @@ def _safe_case(bulge: float, correlation: float, share: float) -> Case:
     """Return a run to the step at which convexity proves perfect accuracy, at `share` of the rate 8/(D^2 lambda)."""
     case = _case(bulge, correlation, 1.0)
     rule = GradientDescent(share * _safe_rate(case))
-    return Case(problem=case.problem, rule=rule, steps=proved_steps(case, share))
+    return Case(problem=case.problem, rule=rule, steps=int(proved_steps(case, share)))
 
 
-def proved_steps(case: Case, share: float) -> int:
+def proved_steps(case: Case, share: float) -> float:
     """Return a step by which descent at `share` <= 1 of the rate 1/beta, beta = D^2 lambda/4, has accuracy 1.
 
     L(W_T) <= L(s W*) + s^2 |W*|^2/(2 rate T) with margins s of s W*: L(s W*) <= log(1 + (M-1) e^-s), and a loss below
-    p_min log 2 leaves no token wrong.
+    p_min log 2 leaves no token wrong. Infinite where no s of the search proves it: a token too rare.
     """
     problem = case.problem
     rate = share * _safe_rate(case)
@@ -138,7 +138,7 @@ def proved_steps(case: Case, share: float) -> int:
         room = goal - math.log1p((problem.n_classes - 1) * math.exp(-s))
         if room > 0:
             best = min(best, (s * norm) ** 2 / (2 * rate * room))
-    return math.ceil(best) + 1
+    return math.ceil(best) + 1 if math.isfinite(best) else math.inf
 
 
 def _reached(case: Case) -> Evidence:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ....dynamics import simulate
 from ...assumptions import ConstantRateDescent
-from ...case import Case, Evidence, Family, Parameter
+from ...case import Array, Case, Evidence, Family, Parameter
 from ...claim import Claim
 from ...verdict import Outcome
 from .separable_problems import _CASES, _DIRECTED, _SHAPE
@@ -18,6 +18,7 @@ from .situations_multiclass import (
     random_start,
     separable_memory,
     source_of,
+    start_of,
     steps_of,
 )
 
@@ -28,10 +29,28 @@ def _margin_definition(case: Case) -> Evidence:
     m, weights = case.problem, np.asarray(run.final)
     image = weights @ m.inputs.T
     formula = [(m.outputs[f] - u) @ image[:, x] for x, f in enumerate(m.targets) for u in m.outputs]
-    size = 1 + float(np.abs(m.outputs).sum(axis=1).max() * np.abs(image).max())
-    flat = np.asarray(run["margins"])[-1].ravel()
-    size += float(np.abs(run["margins"]).max())  # what a margin passed on its way has rounded it
-    return measured(np.arange(flat.size) + 1.0, flat, formula, 4 * EPS * size * (1 + steps), axis_name="margin")
+    margins = np.asarray(run["margins"])
+    flat = margins[-1].ravel()
+    size = _margin_sizes(case, margins[:-1]).ravel() + float(np.abs(margins).max())
+    budget = 4 * EPS * size * (1 + steps + m.inputs.shape[1])
+    return measured(np.arange(flat.size) + 1.0, flat, formula, budget, axis_name="margin")
+
+
+def _margin_sizes(case: Case, margins: Array) -> Array:
+    """Return sum |u_f - u_i| |W| |e_x| of every margin (N, M), with |W| the sum of the sizes of all that went into W.
+
+    Steps of nearly parallel tokens cancel in W and in the margins, but each of them was rounded at its own size.
+    """
+    m = case.problem
+    scores = margins.min(axis=2, keepdims=True) - margins  # up to a constant of the token, at most 0
+    probabilities = np.exp(scores)
+    probabilities /= probabilities.sum(axis=2, keepdims=True)
+    errors = np.abs(np.eye(len(m.outputs))[m.targets] - probabilities).sum(axis=0)
+    learned = case.rule.learning_rate * m.frequencies[:, None] * errors
+    outputs, inputs = np.abs(m.outputs), np.abs(m.inputs)
+    sizes = np.abs(start_of(case)) + outputs.T @ learned.T @ inputs
+    image = sizes @ inputs.T
+    return np.asarray((outputs[m.targets] @ image).diagonal()[:, None] + (outputs @ image).T)
 
 
 def _accuracy_definition(case: Case) -> Evidence:

@@ -12,7 +12,7 @@ from mpmath import mpf
 from .... import analytics
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...precision import evaluate_twice
-from .orthogonal_assumptions import ZERO_DESCENT, FastTokens
+from .orthogonal_assumptions import ZERO_DESCENT, FastTokens, NonzeroInputs
 from .orthogonal_cases import (
     HOLDS,
     NOT_TESTABLE,
@@ -190,7 +190,7 @@ CLAIMS = (
         proof=r"$e^m+m$ is convex with slope $1+e^m$, so each step $k/(1+e^m)$ adds at least $k$: $e^{m_t}+m_t\geq "
         r"1+kt$, and "
         r"$m\leq e^m/e$. Telescoping $e^{m'}-e^m\geq ke^m/(1+e^m)\geq k/2$ gives the other.",
-        assumptions=ZERO_DESCENT, family=FAMILY, evaluate=_floor, exact=_exact_floor,
+        assumptions=(*ZERO_DESCENT, NonzeroInputs()), family=FAMILY, evaluate=_floor, exact=_exact_floor,
     ),
     orthogonal_claim(
         "theorem2.descent_shift", "printed", ("Theorem 2, gradient descent", "T2.6"),
@@ -228,7 +228,7 @@ CLAIMS = (
         f"Gradient descent from $W_0=0$: {PRINTED_LOSS}.",
         ("$L(W_t)$", "<=", r"$\frac{1}{\eta t}\,\sum_x p(x)/c_x$"), VIOLATED,
         r"two tokens of $p=\frac{1}{2}$, $\eta=1$, $t=33$: $L=0.030782>0.030303$; the constant 1 must be 1.079435",
-        assumptions=ZERO_DESCENT, family=FAMILY,
+        assumptions=(*ZERO_DESCENT, NonzeroInputs()), family=FAMILY,
         evaluate=lambda case: _loss(case, 1.0), exact=lambda case, index: _exact_loss_point(case, index, 1),
     ),
     orthogonal_claim(
@@ -239,7 +239,8 @@ CLAIMS = (
         ("$L(W_t)$", "<=", r"$\frac{1.079435}{\eta t}\,\sum_x p(x)/c_x$"), HOLDS,
         "the supremum of log(1+e^-m)(e^m+m-1), approached as the rate goes to 0 at kt = 14.03",
         proof=r"$kt\leq e^{m_t}+m_t-1$, so $kt\log(1+e^{-m_t})\leq\sup_m\log(1+e^{-m})(e^m+m-1)=1.079435$.",
-        assumptions=ZERO_DESCENT, family=FAMILY, evaluate=_corrected_loss, exact=_exact_corrected_loss,
+        assumptions=(*ZERO_DESCENT, NonzeroInputs()), family=FAMILY, evaluate=_corrected_loss,
+        exact=_exact_corrected_loss,
     ),
     orthogonal_claim(
         "theorem2.loss_bound_large_rate", "corrected", ("Theorem 2, the loss", "T2.7"),

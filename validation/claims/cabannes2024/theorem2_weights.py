@@ -13,7 +13,7 @@ from ....dynamics import AssociativeMemory, GradientDescent, simulate
 from ...assumptions import OrthogonalInputs
 from ...case import Case, Evidence, Exact, Family, Parameter
 from ...precision import Descent, evaluate_twice, matrix
-from .orthogonal_assumptions import ANY_DESCENT
+from .orthogonal_assumptions import ANY_DESCENT, NonzeroInputs
 from .orthogonal_cases import (
     HOLDS,
     START,
@@ -211,7 +211,7 @@ CLAIMS = (
         r"classes $f(x)$.",
         (r"$\|W_t-\mathrm{formula}\|$", "==", "$0$"), VIOLATED,
         "tokens of the second class come in with the wrong sign",
-        assumptions=ANY_DESCENT, family=WEIGHTS_FAMILY, cases=(30, 400), directed=(10, 60),
+        assumptions=(*ANY_DESCENT, NonzeroInputs()), family=WEIGHTS_FAMILY, cases=(30, 400), directed=(10, 60),
         evaluate=lambda case: _weights(case, True), exact=lambda case, i: _exact_weights(case, i, True),
     ),
     orthogonal_claim(
@@ -221,7 +221,7 @@ CLAIMS = (
         (r"$\|W_t-\mathrm{formula}\|$", "==", "$0$"), HOLDS,
         "each token with the sign of its class; for the dynamics (6) the noise must lie in the span of the gradients",
         proof=r"$W_t-W_0$ lies in the span of $(u_1-u_2)\otimes e_x$ by (9); its coefficients follow from the margins.",
-        assumptions=ANY_DESCENT, family=WEIGHTS_FAMILY, cases=(30, 400), directed=(10, 60),
+        assumptions=(*ANY_DESCENT, NonzeroInputs()), family=WEIGHTS_FAMILY, cases=(30, 400), directed=(10, 60),
         evaluate=lambda case: _weights(case, False), exact=lambda case, i: _exact_weights(case, i, False),
     ),
     orthogonal_claim(

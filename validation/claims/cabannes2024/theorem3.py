@@ -10,6 +10,7 @@ import numpy as np
 from mpmath import mpf
 
 from .... import analytics
+from ...assumption import Condition
 from ...assumptions import OrthonormalOutputs, ZeroStart
 from ...case import Array, Case, Evidence, Exact, Family, Parameter
 from ...claim import Claim
@@ -41,6 +42,22 @@ def _tied_slack(case: Case, times: Array) -> Array:
     x = (a + 1) * m.frequencies[None, :] * times[:, None]
     loss = a * np.log1p(x) / x
     return np.where(loss < 1, np.maximum(-np.log1p(-np.minimum(loss, 1 - 1e-16)), np.log1p(1 / x)), np.inf)
+
+
+def _begun(case: Case) -> float:
+    """Return the least 1 - (M-1) log(1+X)/X of a token at the end of the flow; the expansion is proved from 0 on."""
+    m = case.problem
+    last = 1e6 if case.time is None else float(case.time)
+    x = len(m.outputs) * m.frequencies * last
+    return float(np.min(1 - (len(m.outputs) - 1) * np.log1p(x) / x)) if np.all(x > 0) else -1.0
+
+
+_BEGUN = Condition(
+    r"$X_x>(M-1)\log(1+X_x)$ for every token at the end of the flow, $X_x=Mp(x)t$",
+    _begun,
+    Family((*_BOX, Parameter("time", 1e-1, 1e5, "log")), _build),
+    strict=True,
+)
 
 
 def _expansion(case: Case) -> Evidence:
@@ -217,19 +234,20 @@ CLAIMS = (
         assumptions=_FLOW,
         expected=Outcome.NOT_TESTABLE,
         reason="A limit without a rate cannot be tested. It is true, and understated: the corrected form gives the "
-        "constant 1 and the distance at every time.",
+        "constant 1 and the distance at every time from an explicit one on.",
     ),
     Claim(
         id="cabannes2024.theorem3.limit",
         form="corrected",
         title="Weights of the flow to second order, many classes",
         statement=r"from $W_0=0$: $\|W_t-\log t\,W_\infty-\sum_x\log(Mp(x))\,\Pi(u_{f(x)})e_x^\top\|_F"
-        r"\leq\sqrt{(1-1/M)\sum_x\delta_x^2}$, $\delta_x=-\log(1-(M-1)\log(1+X_x)/X_x)$, $X_x=Mp(x)t$",
+        r"\leq\sqrt{(1-1/M)\sum_x\delta_x^2}$, $\delta_x=-\log(1-(M-1)\log(1+X_x)/X_x)$, $X_x=Mp(x)t$, at every time "
+        r"with $X_x>(M-1)\log(1+X_x)$ for every $x$",
         source=source_of("Theorem 3", "T3.1"),
         quantity=r"$\|W_t-\log t\,W_\infty-\sum_x\log(Mp)\Pi(u)e_x^\top\|_F$",
         relation="<=",
         bound=r"$\sqrt{(1-1/M)\sum_x\delta_x^2}$",
-        assumptions=(*_FLOW, ZeroStart()),
+        assumptions=(*_FLOW, ZeroStart(), _BEGUN),
         expected=Outcome.HOLDS,
         reason="The remainder is O(log t/t); the constant of the limit is 1.",
         proof="The margins solve e^m + (M-1)m = 1 + X, so log X - delta <= m <= log(1+X), and the scores are "

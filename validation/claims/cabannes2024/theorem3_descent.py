@@ -188,8 +188,10 @@ CLAIMS = (
         id="cabannes2024.theorem3.descent",
         form="corrected",
         title="Theorem 3 for gradient descent, at every step",
-        statement=r"from $W_0=0$, $W_t=\sum_x m_t(x)\,\Pi(u_{f(x)})e_x^\top$ with $e^{m}+(M-1-b_+)m\leq 1+Mp\eta t"
-        r"\leq e^{m}+(M-1-b_-)m$, every $\eta$ and $t$",
+        statement=r"from $W_0=0$, $W_t=\sum_x m_t(x)\,\Pi(u_{f(x)})e_x^\top$ with $e^{m_t}+(a-b_+)(m_t-m_1)"
+        r"\leq e^{m_1}+k(t-1)\leq e^{m_t}+(a-b_-)(m_t-m_1)$ for every $\eta$ and $t\geq1$; $a=M-1$, $k=\eta Mp$, "
+        r"$m_1=\eta p$, $\phi(z)=(k-az)(e^z-1-z)/z^2$, $z_1=k/(a+e^{m_1})$, $b_-=\min(k/2,\phi(z_1))$, "
+        r"$b_+=\sup_{(0,z_1]}\phi$",
         source=source_of("Appendix B.2, indications", "T3.1"),
         quantity=r"$m_t(x)$ and upper bound",
         relation=">=",
