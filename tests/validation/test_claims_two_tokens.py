@@ -26,6 +26,7 @@ MODULES = [
 CASES = importlib.import_module(HOME + "two_token_cases")
 SHARED = importlib.import_module(HOME + "flow_evidence")
 STATES = importlib.import_module(HOME + "two_token_assumptions")
+REGIME = importlib.import_module(HOME + "two_token_regime")
 ALL = {claim.key: (claim, module) for module in MODULES for claim in module.CLAIMS}
 
 
@@ -183,6 +184,7 @@ def test_the_certificate_is_not_generous() -> None:
         importlib.import_module(HOME + "spike_durations").SpikeRegime(),
         importlib.import_module(HOME + "spikes").Certified(),
         STATES.PositiveMean(), STATES.TiltWithin(), STATES.Unequal(), STATES.LateEnd(),
+        REGIME.SeparatedRates(), REGIME.LateRegime(), REGIME.LateRegime(descent=True),
     ],
     ids=str,
 )  # fmt: skip

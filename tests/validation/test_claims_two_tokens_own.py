@@ -94,3 +94,62 @@ def test_both_ends_of_the_correlation_are_certified_by_closed_forms(correlation)
     verdict = td.check(claim, problem=two(correlation, 0.7), rule=td.GradientFlow(), time=1e4)
     assert verdict.outcome == Outcome.VIOLATED
     assert verdict.certified
+
+
+@pytest.mark.parametrize(
+    ("correlation", "first", "rate", "steps"),
+    [(0.95, 0.6, 30.0, 2000), (0.99, 0.9, 1340.0, 9481), (-0.741, 0.6, 20.6, 402), (0.5, 0.7, 1e6, 1)],
+)
+def test_a_descent_before_its_late_regime_is_not_judged(correlation, first, rate, steps):
+    verdict = td.check(
+        "cabannes2024.appendix_c.descent_alignment", form="corrected", problem=two(correlation, first),
+        rule=td.GradientDescent(rate), steps=steps,
+    )  # fmt: skip
+    assert verdict.outcome == Outcome.NOT_APPLICABLE
+    assert "at a hundredth of the run" in verdict.failed_assumption
+
+
+def test_the_exponent_is_not_judged_where_its_constant_may_vanish():
+    for correlation in (-0.3, -0.2304, -0.22, 0.0, 0.1):
+        verdict = td.check(
+            "cabannes2024.new.alignment_exponent", form="corrected", problem=two(correlation, 0.7),
+            rule=td.GradientFlow(), time=1e6,
+        )  # fmt: skip
+        assert verdict.outcome == Outcome.NOT_APPLICABLE
+
+
+def test_the_constant_of_alignment_is_never_called_false():
+    """Rare tokens and short runs: the budget knows the frequencies; most long runs are decided."""
+    held = 0
+    for correlation in (0.6, 0.8, 0.95, 0.99):
+        for first in (0.9, 0.99, 0.999, 0.9999):
+            for time in (1e4, 1e6, 1.9e7, 1e10):
+                verdict = td.check(
+                    "cabannes2024.new.alignment_constant", form="corrected", problem=two(correlation, first),
+                    rule=td.GradientFlow(), time=time,
+                )  # fmt: skip
+                assert verdict.outcome != Outcome.VIOLATED, (correlation, first, time, str(verdict))
+                held += verdict.outcome == Outcome.HOLDS
+    assert held >= 20
+
+
+@pytest.mark.parametrize("name", ["new.imperfect_steps", "proposition5.criterion"])
+def test_rounded_orthogonal_inputs_are_judged(name):
+    tiny = two(0.0, 0.7)
+    inputs = np.array([[1.0, 0.0], [-1.6e-16, 1.0]])
+    problem = td.AssociativeMemory(inputs, tiny.outputs, tiny.targets, tiny.frequencies)
+    verdict = td.check(
+        f"cabannes2024.{name}", form="corrected", problem=problem, rule=td.GradientDescent(1.0), steps=20
+    )
+    assert verdict.outcome == Outcome.HOLDS
+
+
+@pytest.mark.parametrize(
+    "name", ["equation19.modes", "equation31.flow_margins", "equation32.tilt_flow", "equation33.mean_margin_flow"]
+)
+def test_the_field_is_judged_under_any_rule(name):
+    for run in (RUNS["flow"], RUNS["momentum"]):
+        verdict = td.check(
+            f"cabannes2024.{name}", form="corrected", problem=two(0.5, 0.7), initial=STARTS["random"], **run
+        )
+        assert verdict.outcome == Outcome.HOLDS, str(verdict)

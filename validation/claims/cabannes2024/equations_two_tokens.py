@@ -12,7 +12,7 @@ import numpy as np
 from mpmath import mpf
 
 from .... import analytics
-from ....dynamics import simulate
+from ....dynamics import GradientDescent, simulate
 from ....kernels import softmax_gradient
 from ...assumptions import ConstantRateDescent, CorrelationBetween
 from ...case import Case, Evidence, Exact
@@ -33,6 +33,13 @@ COMPONENT = "component"
 # what one step does
 
 
+def _stepped(case: Case) -> Case:
+    """Return the case as one step of descent, with rate 1 where its rule is another: the field at W asks for none."""
+    if ConstantRateDescent().holds(case):
+        return case
+    return Case(problem=case.problem, rule=GradientDescent(1.0), steps=1, initial=case.initial)
+
+
 def _steps(case: Case) -> tuple[Array, Array, float]:
     """Return the margins before and after one step of descent, and the learning rate."""
     run = simulate(case.problem, case.rule, steps=1, observe=("margin",), initial=case.initial)
@@ -42,7 +49,7 @@ def _steps(case: Case) -> tuple[Array, Array, float]:
 
 def _velocity(case: Case) -> tuple[Array, Array, float]:
     """Return (start, (step of the margins) / rate, error): the right-hand side of the flow, measured."""
-    before, after, rate = _steps(case)
+    before, after, rate = _steps(_stepped(case))
     _, _, distance = numbers(case)
     size = max(1.0, float(np.abs(before).max()), float(np.abs(after).max()))
     return before, (after - before) / rate, 16 * UNIT * size / rate + 64 * UNIT * distance * size
@@ -50,10 +57,11 @@ def _velocity(case: Case) -> tuple[Array, Array, float]:
 
 def _exact_velocity(case: Case) -> tuple[list[Any], list[Any]]:
     """Return (start, velocity) from the gradient in the scores, in the current precision."""
-    run = Descent(case.problem, case.rule.learning_rate, case.initial)
+    stepped = _stepped(case)
+    run = Descent(case.problem, stepped.rule.learning_rate, case.initial)
     before = run.margins()
     after = run.run(1).margins()
-    rate = mpf(float(case.rule.learning_rate))
+    rate = mpf(float(stepped.rule.learning_rate))
     return before, [(b - a) / rate for a, b in zip(before, after, strict=True)]
 
 
@@ -124,7 +132,7 @@ def _mode_claims(place: str, name: str, index: int | None, rate: bool) -> tuple[
                 "is 0.5 in both components",
                 proof=r"$\gamma_i=\frac{1}{2}(u_1-u_2)^TWf_i$ is half a sum or difference of margins: (31) for both, "
                 r"and $1\pm\alpha$ factors out" if half else "",
-                assumptions=STEPPING,
+                assumptions=STEPPING if rate else SETTING,
                 family=FAMILY,
                 evaluate=partial(evaluate, half),
                 exact=partial(exact, half),
@@ -348,14 +356,14 @@ CLAIMS = (
         r"$\dot m_j = c\,(p_j - \alpha p_i)/(1+e^{m_i})$: the same $m_i$ in both denominators",
         r"$\dot m_j$", r"$c(\frac{p_j}{1+e^{m_i}}-\frac{\alpha p_i}{1+e^{m_i}})$", Outcome.VIOLATED,
         "typo: the first denominator needs m_j; false wherever the margins differ", _printed_flow, _exact_printed_flow,
-        where="(31)", erratum="smaller slips",
+        where="(31)", erratum="smaller slips", assumptions=SETTING,
     ),
     _single(
         "equation31", "flow_margins", "corrected", "Equation (31): flow of the margins",
         r"$\dot m_j = c\,(p_j/(1+e^{m_j}) - \alpha p_i/(1+e^{m_i}))$",
         r"$\dot m_j$", r"$c(\frac{p_j}{1+e^{m_j}}-\frac{\alpha p_i}{1+e^{m_i}})$", Outcome.HOLDS,
         "(30) with the right index", _flow_step, where="(31)", erratum="smaller slips",
-        proof="minus (30): the flow moves W by minus the gradient",
+        proof="minus (30): the flow moves W by minus the gradient", assumptions=SETTING,
     ),
     *_mode_claims("equation32", "tilt_flow", 0, rate=False),
     *_mode_claims("equation33", "mean_margin_flow", 1, rate=False),
@@ -365,7 +373,7 @@ CLAIMS = (
         r"$C(\gamma_2)=(p_1-p_2)e^{-\gamma_2}/(2\sqrt{p_1p_2})$, from any $W$",
         r"$\dot\gamma_1\,(C(\gamma_2)-\sinh(\gamma_1-\bar\gamma))$", "$0$", Outcome.HOLDS,
         "the chain of equivalences before (34) is right", _turning, _exact_turning, where="(34)", relation=">=",
-        assumptions=(*ORDERED, ConstantRateDescent()),
+        assumptions=ORDERED,
     ),
     *_mode_claims("equation35", "tilt_step", 0, rate=True),
     *_mode_claims("equation36", "mean_margin_step", 1, rate=True),

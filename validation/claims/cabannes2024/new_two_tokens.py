@@ -38,6 +38,7 @@ from .two_token_cases import (
     state_case,
 )  # fmt: skip
 from .two_token_precision import exact_numbers, exact_start, exact_velocity
+from .two_token_regime import LateRegime, SeparatedRates, regime
 
 STATES: tuple[Assumption, ...] = (*ORDERED, OPEN, ConstantRateDescent())
 
@@ -169,16 +170,8 @@ def _clock(case: Case, time: float) -> float:
     return (1 - correlation) * distance * math.sqrt(frequent * rare) * time
 
 
-def _next_order(case: Case, time: float) -> float:
-    """Relative size of the next order of |gamma_1 - gbar|, t^-|1-k| and log t / t in units of c_0 sqrt(p_1 p_2), "
-    "times 20."""
-    correlation, _, _ = numbers(case)
-    clock = _clock(case, time)
-    return 20.0 * float(clock ** -abs(1 - (1 + correlation) / (1 - correlation)) + (1 + math.log(clock)) / clock)
-
-
 def _exponent(case: Case) -> Evidence:
-    """Local exponent of the deviation over the last decade."""
+    """Local exponent of the deviation over the last decade, with the budget of the run's regime."""
     correlation, pair, _ = numbers(case)
     run = flow(case)
     late, early = len(run.axis) - 1, int(np.argmin(np.abs(run.axis - run.axis[-1] / 10)))
@@ -187,27 +180,23 @@ def _exponent(case: Case) -> Evidence:
     exponent = -math.log(offset[late] / offset[early]) / span
     rounding = float((run.error[late] + UNIT) / offset[late] + (run.error[early] + UNIT) / offset[early]) / span
     bound = analytics.alignment_exponent(correlation)
-    # t grows as e^{gamma_2} / cosh(deviation), and the deviation is asinh S: both are second order in it
-    curvature = bound * float(offset[early]) ** 2
-    error = _next_order(case, float(run.axis[early])) / span + curvature + rounding
+    error = regime(case, run).relative_error(float(run.axis[early])) / span + rounding
     return Evidence(run.axis[-1:], np.array([exponent]), np.array([bound]), error, axis_name="time t", axis_scale="log")
 
 
 def _constant(case: Case) -> Evidence:
-    """t (gamma_1 - gbar) over the last two decades against its limit, alpha > 0."""
+    """t (gamma_1 - gbar) over the last decade against its limit, alpha > 0, with the budget of the run's regime."""
     correlation, pair, distance = numbers(case)
-
-    def measure(run: Run, picked: Picked) -> tuple[Array, Array, Array]:
-        late = picked[run.axis[picked] >= 1e-2 * run.axis[-1]]
-        time = run.axis[late]
-        bound = np.full_like(time, analytics.alignment_constant(correlation, pair, distance))
-        error = np.array([_next_order(case, float(t)) for t in time]) * bound + time * (run.error[late] + UNIT)
-        return time * (run.tilt[late] - analytics.limiting_tilt(pair)), bound, error
-
     run = flow(case)
-    picked = np.flatnonzero(run.axis > 0)
-    late = run.axis[run.axis >= 1e-2 * run.axis[-1]]
-    return Evidence(late, *measure(run, picked), axis_name="time t", axis_scale="log")
+    late = np.flatnonzero(run.axis >= 0.1 * run.axis[-1])
+    time, state = run.axis[late], regime(case, run)
+    bound = np.full_like(time, analytics.alignment_constant(correlation, pair, distance))
+    relative = np.array([state.relative_error(float(t)) for t in time])
+    measured = time * (run.tilt[late] - analytics.limiting_tilt(pair))
+    return Evidence(
+        time, measured, bound, relative * np.abs(measured) + time * (run.error[late] + UNIT), axis_name="time t",
+        axis_scale="log",
+    )  # fmt: skip
 
 
 def _uncorrelated(case: Case) -> Evidence:
@@ -334,17 +323,20 @@ CLAIMS = (
     ),
     _new(
         "alignment_exponent", "Rate of alignment",
-        r"$|\gamma_1-\bar\gamma|\sim t^{-b}$, $b=\min(1,\frac{1+\alpha}{1-\alpha})$ ($p_1>p_2$, $\alpha\neq 0$)",
+        r"$|\gamma_1-\bar\gamma|\sim t^{-b}$, $b=\min(1,\frac{1+\alpha}{1-\alpha})$ for $p_1>p_2$ and "
+        r"$\alpha\leq-1/3$ or $\alpha\geq 0.2$; "
+        r"not in between: at one $\alpha^*(p_1)$ in $(-1/3,0)$ the factor of $t^{-b}$ vanishes",
         "local exponent over the last decade", "==", r"$\min(1,\frac{1+\alpha}{1-\alpha})$", "T4.5, (5.2)",
         "for large gamma_2 the orbit is dS/dg = kappa(C - S): forced part e^-g, free part e^{-kappa g}; e^g ~ t", SLOW,
-        _exponent, extra=(Unequal(), LateEnd()), reason="measured -.1111 at alpha = -.8, -.3333 at -.5, -.5000 at -1/3",
+        _exponent, extra=(Unequal(), SeparatedRates(), LateEnd(), LateRegime()),
+        reason="measured -.1111 at alpha = -.8, -.3333 at -.5, -.5000 at -1/3",
     ),
     _new(
         "alignment_constant", "Constant of alignment",
-        r"$t(\gamma_1-\bar\gamma)\to\frac{(1+\alpha)(p_1-p_2)}{4\alpha(1-\alpha)cp_1p_2}$ for $\alpha>0$",
+        r"$t(\gamma_1-\bar\gamma)\to\frac{(1+\alpha)(p_1-p_2)}{4\alpha(1-\alpha)cp_1p_2}$ for $\alpha>0$, $p_1>p_2$",
         r"$t(\gamma_1-\bar\gamma)$", "==", r"$\frac{(1+\alpha)(p_1-p_2)}{4\alpha(1-\alpha)cp_1p_2}$", "T4.5, (5.2)",
         "the forced part is kappa C/(kappa-1), and e^{gamma_2} ~ c_0 sqrt(p_1p_2) t", FAST, _constant,
-        extra=(CorrelationBetween(0.0, 1.0, open_low=True, open_high=True), LateEnd()),
+        extra=(CorrelationBetween(0.0, 1.0, open_low=True, open_high=True), Unequal(), LateEnd(), LateRegime()),
         reason="alpha = .5, p_1 = .9, c = 2: predicted 6.6667, measured 6.667",
     ),
     _new(

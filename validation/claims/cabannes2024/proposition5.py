@@ -103,9 +103,9 @@ def _loss_below(case: Case, bound: float) -> Evidence:
 
 
 def _height(case: Case) -> Evidence:
-    correlation, pair, distance = numbers(case)
+    correlation, pair, distance = numbers(case)  # rounded orthogonal inputs may stand at -1e-16
     return _loss_below(
-        case, analytics.spike_height_bound(correlation, pair, float(case.rule.learning_rate), distance)
+        case, analytics.spike_height_bound(max(0.0, correlation), pair, float(case.rule.learning_rate), distance)
     )
 
 

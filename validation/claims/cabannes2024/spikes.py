@@ -145,7 +145,8 @@ def _doubtful(run: Run) -> Flags:
 def _bad_steps(case: Case) -> Evidence:
     """The number of imperfect steps so far; a step on which rounding decides may count or not."""
     correlation, pair, distance = numbers(case)
-    bound = analytics.imperfect_steps_bound(correlation, pair, float(case.rule.learning_rate), distance)
+    attracting = max(0.0, correlation)  # rounded orthogonal inputs may stand at -1e-16
+    bound = analytics.imperfect_steps_bound(attracting, pair, float(case.rule.learning_rate), distance)
     run = descend(case)
     bad = np.cumsum((run.margins <= 0).any(axis=1)).astype(float)
     # at W_0 = 0 both margins are 0 exactly
@@ -156,7 +157,8 @@ def _bad_steps(case: Case) -> Evidence:
 def _exact_bad_steps(case: Case, index: int) -> Exact | None:
     """Count the imperfect saved steps in 50 digits, up to that of the evidence."""
     correlation, pair, distance = numbers(case)
-    bound = analytics.imperfect_steps_bound(correlation, pair, float(case.rule.learning_rate), distance)
+    attracting = max(0.0, correlation)  # rounded orthogonal inputs may stand at -1e-16
+    bound = analytics.imperfect_steps_bound(attracting, pair, float(case.rule.learning_rate), distance)
     steps = saved_steps(int(case.steps or 0))[: index + 1]
 
     def both() -> tuple[Any, Any]:
