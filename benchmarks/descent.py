@@ -1,52 +1,97 @@
-"""Full-batch gradient descent: the forms of the state against the same loop in NumPy."""
+"""One full-batch run at a time: hundreds and thousands of tokens, and a long vocabulary."""
 
 from __future__ import annotations
 
 import functools
+import resource
+from collections.abc import Callable
 
 import numpy as np
-from timing import Row, interleaved
+from limits import least_seconds
+from timing import Row, absent, interleaved
 
 import traindyn as td
 
-SIZES = ((2, 2, 2, 20000), (5, 5, 10, 20000), (100, 100, 64, 400), (100, 2, 16, 4000), (1000, 1000, 256, 6))
+# N, M, d, steps, rounds, whether one thread is timed too
+SIZES = ((100, 100, 64, 200, 7, True), (1000, 1000, 256, 2, 7, True), (4096, 4096, 1024, 1, 3, False))
+TOLERANCE = {"float64": 1e-10, "float32": 1e-3}
+Run = Callable[[], np.ndarray]
 
 
-def _numpy_loop(memory: td.AssociativeMemory, rate: float, steps: int) -> np.ndarray:
-    """The natural NumPy program: scores, softmax, two matrix products a step."""
-    inputs, outputs, p = memory.inputs, memory.outputs, memory.frequencies[:, None]
-    onehot = np.eye(memory.n_classes)[memory.targets]
-    weights = np.zeros((memory.dim, memory.dim))
-    for _ in range(steps):
-        scores = inputs @ weights.T @ outputs.T
-        scores -= scores.max(axis=1, keepdims=True)
-        q = np.exp(scores)
-        q /= q.sum(axis=1, keepdims=True)
-        weights -= rate * (outputs.T @ ((q - onehot) * p).T @ inputs)
-    return weights
-
-
-def _simulate(memory: td.AssociativeMemory, steps: int, form: str | None) -> np.ndarray:
-    """Our program; nothing is saved but the ends."""
+def simulated(memory: td.AssociativeMemory, steps: int, dtype: str, form: str | None = None) -> np.ndarray:
+    """Run ours, saving the ends only; return the final scores."""
     rule = td.GradientDescent(1.0)
-    return td.simulate(memory, rule, steps=steps, save=td.at([]), observe=("loss",), form=form).final
+    run = td.simulate(memory, rule, steps=steps, save=td.at([]), observe=("loss",), dtype=dtype, form=form)
+    return memory.inputs @ run.final.astype(np.float64).T @ memory.outputs.T
 
 
-def rows() -> list[Row]:
-    """Time microseconds a step."""
+def peers(memory: td.AssociativeMemory, steps: int, dtype: str) -> dict[str, Run | str]:
+    """Return the other programs by name; in the place of a missing one, the library that it needs."""
+    from peers_numpy import weights
+
+    found: dict[str, Run | str] = {"NumPy": lambda: weights(memory, 1.0, steps, dtype)}
+    try:
+        import peers_jax
+
+        found["JAX scan, autodiff"] = peers_jax.autodiff(memory, 1.0, steps, dtype)
+        if memory.n_tokens <= 1000:
+            unroll = 8 if memory.n_tokens <= 16 else 1
+            found["JAX scan, particles"] = peers_jax.particles(memory, 1.0, steps, dtype, unroll)
+    except ImportError:
+        found["JAX"] = "jax"
+    try:
+        import peers_torch
+
+        found["PyTorch, gradient written out"] = peers_torch.hand_written(memory, 1.0, steps, dtype)
+        found["PyTorch, autograd"] = peers_torch.autograd(memory, 1.0, steps, dtype)
+    except ImportError:
+        found["PyTorch"] = "torch"
+    return found
+
+
+def split(work: str, found: dict[str, Run | str], threads: int) -> tuple[dict[str, Run], list[Row]]:
+    """Return the programs that can run, and rows for those that cannot."""
+    runs = {name: run for name, run in found.items() if callable(run)}
+    return runs, [absent(work, name, library, threads) for name, library in found.items() if isinstance(library, str)]
+
+
+def least_flops(n_tokens: int, n_classes: int, dim: int) -> float:
+    """Return the operations of the cheapest exact form, products only."""
+    particles = 2.0 * n_tokens * n_classes * (n_tokens + n_classes)
+    half = 4.0 * n_tokens * n_classes * dim + 2.0 * n_tokens**2 * dim
+    whole = 4.0 * n_tokens * n_classes * dim + 4.0 * min(n_tokens, n_classes) * dim**2
+    return min(particles, half, whole)
+
+
+def rows(threads: int) -> list[Row]:
+    """Time a step."""
     out = []
-    for n_tokens, n_classes, dim, steps in SIZES:
-        memory = td.AssociativeMemory.random(n_tokens, n_classes, dim, rng=0)
-        forms = [None, "weights", "particles"] + (["margins"] if n_classes == 2 else [])
-        run = functools.partial(_simulate, memory, steps)
-        reference = _numpy_loop(memory, 1.0, steps)
-        for form in forms:
-            difference = np.abs(run(form) - reference).max()
-            assert difference <= 1e-9 * np.abs(reference).max(), (form, difference)
-        candidates = {f"simulate, form {form or 'chosen'}": functools.partial(run, form) for form in forms}
-        candidates["NumPy loop"] = lambda memory=memory, steps=steps: _numpy_loop(memory, 1.0, steps)
-        out += interleaved(f"descent step, N={n_tokens} M={n_classes} d={dim}", candidates, rounds=5, unit=steps)
-    memory = td.AssociativeMemory.two_tokens()
-    short = lambda: td.simulate(memory, td.GradientDescent(1.0), steps=50)  # noqa: E731
-    out += interleaved("simulate, two tokens, 50 steps, all saved", {"simulate": short}, rounds=200)
-    return out
+    for n_tokens, n_classes, dim, steps, rounds, alone in SIZES:
+        if threads == 1 and not alone:
+            continue
+        for dtype in ("float64", "float32"):
+            memory = td.AssociativeMemory.random(n_tokens, n_classes, dim, embedding="gaussian", rng=1)
+            work = f"descent step, N={n_tokens} M={n_classes} d={dim}, {dtype}"
+            runs, missing = split(work, peers(memory, steps, dtype), threads)
+            ours = {"simulate": functools.partial(simulated, memory, steps, dtype)}
+            limit = least_seconds(least_flops(n_tokens, n_classes, dim), 0.0, dtype, threads)
+            out += interleaved(
+                work, ours | runs, rounds, steps, threads, tolerance=TOLERANCE[dtype], limit=limit
+            ) + missing  # fmt: skip
+    return out + _vocabulary(threads)
+
+
+def _vocabulary(threads: int) -> list[Row]:
+    n_tokens, n_classes, dim = 2000, 100_000, 64
+    memory = td.AssociativeMemory.random(
+        n_tokens, n_classes, dim, embedding="gaussian", output_embedding="gaussian", rng=1
+    )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    limit = least_seconds(4.0 * n_tokens * n_classes * dim, 0.0, "float64", threads)
+    ours = {"simulate": functools.partial(td.simulate, memory, td.GradientDescent(1.0), steps=1, save=td.at([]))}
+    work = f"descent step, N={n_tokens} M={n_classes} d={dim}, float64"
+    found = interleaved(work, ours, 3, 2, threads, limit=limit)  # a step, and the look at the last state
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    scores = 8 * n_tokens * n_classes / 2**20
+    note = f"memory grew by {grown:.0f} MB; the scores alone would take {scores:.0f} MB"
+    return [Row(**{**vars(row), "note": note}) for row in found]

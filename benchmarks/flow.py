@@ -24,7 +24,7 @@ def _scipy_weights(memory: td.AssociativeMemory, end: float) -> np.ndarray:
     return done.y[:, -1].reshape(dim, dim)
 
 
-def rows() -> list[Row]:
+def rows(threads: int) -> list[Row]:
     """Time one run with 200 log-spaced saved times; the note holds the largest error against the exact margin."""
     frequencies = np.array([0.6, 0.3, 0.1])
     exact_memory = td.AssociativeMemory(np.eye(3), np.eye(3)[:2], [0, 1, 0], frequencies)

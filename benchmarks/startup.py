@@ -29,7 +29,7 @@ def _run(code: str, cache: str) -> tuple[float, float]:
     return time.perf_counter() - start, int(done.stdout.split()[-1]) / 1024
 
 
-def rows() -> list[Row]:
+def rows(threads: int) -> list[Row]:
     """Time fresh interpreters: the empty one, imports, first calls without and with compiled code on disk."""
     out = []
     with tempfile.TemporaryDirectory() as warm:
@@ -38,15 +38,15 @@ def rows() -> list[Row]:
             times = [_run(code, warm) for _ in range(9)]
             seconds = sorted(t - empty for t, _ in times)
             note = f"beyond an empty interpreter ({empty * 1e3:.0f} ms); peak {max(m for _, m in times):.0f} MB"
-            out.append(Row("import", name, seconds[4], seconds[0], seconds[-1], 1.0, note))
+            out.append(Row("import", name, seconds[4], seconds[0], seconds[-1], 1.0, note=note))
         for name, code in (("simulate, 10 steps", SIMULATE), ("gradient flow to 1e10", FLOW), ("one check", CHECK)):
             with tempfile.TemporaryDirectory() as cold:
                 seconds_cold, memory = _run(code, cold)
             note = f"peak {memory:.0f} MB"
-            out.append(Row(f"first call: {name}", "nothing compiled", *[seconds_cold] * 3, 1.0, note))
+            out.append(Row(f"first call: {name}", "nothing compiled", *[seconds_cold] * 3, 1.0, note=note))
             _run(code, warm)
             times = sorted(_run(code, warm) for _ in range(3))
             t = [seconds for seconds, _ in times]
             note = f"peak {times[1][1]:.0f} MB"
-            out.append(Row(f"first call: {name}", "compiled code on disk", t[1], t[0], t[2], 1.0, note))
+            out.append(Row(f"first call: {name}", "compiled code on disk", t[1], t[0], t[2], 1.0, note=note))
     return out

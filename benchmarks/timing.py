@@ -1,8 +1,9 @@
-"""Timing that can be trusted: candidates interleaved in one process, medians and spread."""
+"""Timing that can be trusted: candidates checked against each other, then interleaved in one process."""
 
 from __future__ import annotations
 
 import json
+import math
 import platform
 import statistics
 import time
@@ -11,45 +12,99 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
+
+LIBRARIES = ("traindyn", "numpy", "scipy", "numba", "llvmlite", "torch", "jax", "jaxlib")
+_LEAST_SECONDS = 0.02
+_PAUSE = 0.07
+
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: what was timed, by whom, and how long it took in seconds."""
+    """One line of a table: what was timed, by whom, and how long a unit of work took in seconds."""
 
     work: str
     candidate: str
-    median: float
-    low: float
-    high: float
-    ratio: float
+    median: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    ratio: float = math.nan
+    """Median over the rounds of our time over this candidate's."""
+    threads: int = 1
+    share: float = math.nan
+    """Share of the physical limit of this machine, measured in the same process."""
     note: str = ""
 
 
+def absent(work: str, candidate: str, library: str, threads: int = 1) -> Row:
+    """Return the row of a peer that is not installed."""
+    note = f"{library} is not installed: pip install '.[bench]'"
+    return Row(work, candidate, threads=threads, note=note)
+
+
 def interleaved(
-    work: str, candidates: Mapping[str, Callable[[], object]], rounds: int = 7, unit: float = 1.0, note: str = ""
+    work: str,
+    candidates: Mapping[str, Callable[[], object]],
+    rounds: int = 7,
+    unit: float = 1.0,
+    threads: int = 1,
+    note: str = "",
+    tolerance: float | None = None,
+    limit: float | None = None,
+    least: float = _LEAST_SECONDS,
 ) -> list[Row]:
     """Time the candidates round-robin, so that a drift of the machine's speed cancels; the first one is ours.
 
-    `unit` is how many units of work one call does (steps, runs): times are per unit. `ratio` is ours over the
-    candidate.
+    `unit` is how many units of work one call does (steps, runs): times are per unit. A call is repeated until it takes
+    `least` seconds. With a `tolerance`, every candidate's result is first compared with that of the first: largest
+    difference over largest entry. `limit` is the least time of a unit that the machine allows. With several threads
+    each candidate is preceded by a pause and a call that does not count: idle workers of one library spin for
+    milliseconds and would slow the next one.
     """
-    for call in candidates.values():
+    results = {name: call() for name, call in candidates.items()}
+    if tolerance is not None:
+        _compare(work, results, tolerance)
+    repeats = {}
+    for name, call in candidates.items():
+        start = time.perf_counter()
         call()
+        repeats[name] = max(1, math.ceil(least / max(time.perf_counter() - start, 1e-9)))
     times: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(rounds):
-        for name, call in candidates.items():
+    order = list(candidates)
+    for turn in range(rounds):
+        for name in order if turn % 2 == 0 else reversed(order):
+            call = candidates[name]
+            if threads > 1:
+                time.sleep(_PAUSE)
+                call()
             start = time.perf_counter()
-            call()
-            times[name].append((time.perf_counter() - start) / unit)
-    ours = statistics.median(next(iter(times.values())))
-    return [
-        Row(work, name, statistics.median(t), min(t), max(t), ours / statistics.median(t), note if i == 0 else "")
-        for i, (name, t) in enumerate(times.items())
-    ]
+            for _ in range(repeats[name]):
+                call()
+            times[name].append((time.perf_counter() - start) / (unit * repeats[name]))
+    ours = times[order[0]]
+    rows = []
+    for index, (name, spent) in enumerate(times.items()):
+        ratio = statistics.median(a / b for a, b in zip(ours, spent, strict=True))
+        median = statistics.median(spent)
+        share = limit / median if limit else math.nan
+        rows.append(Row(work, name, median, min(spent), max(spent), ratio, threads, share, note if index == 0 else ""))
+    return rows
+
+
+def _compare(work: str, results: Mapping[str, object], tolerance: float) -> None:
+    names = list(results)
+    reference = np.asarray(results[names[0]], dtype=np.float64)
+    for name in names[1:]:
+        found = np.asarray(results[name], dtype=np.float64)
+        difference = np.abs(found - reference).max() / np.abs(reference).max()
+        if not difference <= tolerance:
+            raise SystemExit(f"{work}: {name} differs from {names[0]} by {difference:.1e}, allowed {tolerance:.1e}")
 
 
 def shown(seconds: float) -> str:
     """Return a time with a unit that fits it."""
+    if math.isnan(seconds):
+        return ""
     for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
         if seconds * factor >= 1:
             return f"{seconds * factor:.3g} {unit}"
@@ -58,10 +113,15 @@ def shown(seconds: float) -> str:
 
 def table(rows: list[Row]) -> str:
     """Return the rows as a Markdown table."""
-    lines = ["| work | candidate | median | min .. max | ours / it | note |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| work | threads | candidate | median | min .. max | ours / it | share of limit | note |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for row in rows:
-        spread = f"{shown(row.low)} .. {shown(row.high)}"
-        cells = (row.work, row.candidate, shown(row.median), spread, f"{row.ratio:.3g}", row.note)
+        spread = "" if math.isnan(row.low) else f"{shown(row.low)} .. {shown(row.high)}"
+        ratio = "" if math.isnan(row.ratio) else f"{row.ratio:.3g}"
+        share = "" if math.isnan(row.share) else f"{row.share:.0%}"
+        cells = (row.work, str(row.threads), row.candidate, shown(row.median), spread, ratio, share, row.note)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -74,7 +134,7 @@ def machine() -> dict[str, str]:
         lines = cpuinfo.read_text().splitlines()
         names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
         facts["processor"] = f"{names[0]} x {len(names)}" if names else facts["processor"]
-    for library in ("traindyn", "numpy", "scipy", "numba"):
+    for library in LIBRARIES:
         try:
             facts[library] = version(library)
         except PackageNotFoundError:
@@ -83,6 +143,13 @@ def machine() -> dict[str, str]:
 
 
 def write_json(rows: list[Row], path: Path) -> None:
-    """Write the rows and the machine as JSON."""
+    """Write the rows and the machine as JSON; what was not measured is null."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+    kept = [{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(row).items()} for row in rows]
+    path.write_text(json.dumps({"machine": machine(), "rows": kept}, indent=1) + "\n")
+
+
+def read_json(path: Path) -> list[Row]:
+    """Return the rows that `write_json` wrote."""
+    rows = json.loads(path.read_text())["rows"]
+    return [Row(**{k: math.nan if v is None else v for k, v in row.items()}) for row in rows]
