@@ -12,10 +12,10 @@ BIN     := $(VENV)/bin
 # build/ must go before an install: a module deleted from the source comes back from build/lib
 INSTALL  = rm -rf build && $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help verify test bench docs lint types wheel-test check clean
+.PHONY: help verify test slow bench docs lint types wheel-test check clean
 help:
 	@sed -n '1,4s/^# \{0,1\}//p' Makefile
-	@echo "others: make bench | docs | lint | types | wheel-test | check (what CI runs) | clean"
+	@echo "others: make slow | bench | docs | lint | types | wheel-test | check (what CI runs) | clean"
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "Python >= 3.11 is needed, and none was found; say make PYTHON=/path/to/python"; exit 1; }
@@ -35,6 +35,11 @@ $(VENV)/.lint: $(VENV)/.test
 	$(INSTALL) '.[test,lint]'
 	@touch $@
 
+# the peers are large and not to be had everywhere; the tables say which one was missing
+$(VENV)/.bench: $(VENV)/.report
+	$(INSTALL) '.[report,bench]' || echo "the peers could not be installed: their rows will say so"
+	@touch $@
+
 verify: $(VENV)/.report
 	@mkdir -p out
 	$(BIN)/traindyn verify --html out/verify.html --json out/verify.json $(ARGS)
@@ -42,7 +47,11 @@ verify: $(VENV)/.report
 test: $(VENV)/.test
 	$(BIN)/pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal $(ARGS)
 
-bench: $(VENV)/.report
+# minutes: random kills by the hundred, long runs
+slow: $(VENV)/.test
+	$(BIN)/pytest -q -m slow -n $(WORKERS) --maxprocesses 8 --dist worksteal $(ARGS)
+
+bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 docs: $(VENV)/.test
