@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -37,12 +39,35 @@ class Slices:
             self._steps = max(1, int(fitting))
 
 
+class _OfThread(threading.local):
+    cancelled: threading.Event | None = None
+
+
+_of_thread = _OfThread()
+
+
+@contextlib.contextmanager
+def cancelled_by(event: threading.Event | None) -> Iterator[None]:
+    """Let runs of this thread inside the ``with`` block end as by Ctrl-C once the event is set."""
+    before, _of_thread.cancelled = _of_thread.cancelled, event
+    try:
+        yield
+    finally:
+        _of_thread.cancelled = before
+
+
 class Interruption:
     """Inside, Ctrl-C only sets `requested`, so that a slice ends with a consistent state; a second one raises."""
 
     def __init__(self) -> None:
-        self.requested = False
+        self._noted = False
         self._installed = False
+        self._cancelled = _of_thread.cancelled
+
+    @property
+    def requested(self) -> bool:
+        """Whether the run should end."""
+        return self._noted or (self._cancelled is not None and self._cancelled.is_set())
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
@@ -57,9 +82,9 @@ class Interruption:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self._noted:
             raise KeyboardInterrupt
-        self.requested = True
+        self._noted = True
 
 
 class Progress:
