@@ -30,6 +30,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .vector_width import vector_bits
+
 try:
     import fcntl
 except ImportError:  # Windows: no lock, so do not compile in two processes at once
@@ -102,14 +104,16 @@ def _saved_one_at_a_time(dispatcher: Any, folder: Path) -> Any:
 
 @functools.cache
 def source_digest() -> str:
-    """Return the first 16 hexadecimal digits of a SHA-256 over the sources that the compiled code depends on.
+    """Return the first 16 hexadecimal digits of a SHA-256 over what the compiled code depends on.
+
+    That is the sources, and the width of the vectors (numba itself keeps the code of different CPUs apart).
 
     >>> len(source_digest())
     16
     """
     digest = hashlib.sha256()
     # compiled code remembers the name of its module: a second copy imported under another name keeps its own folder
-    digest.update(__name__.encode() + b"\0")
+    digest.update(f"{__name__} {vector_bits()}".encode() + b"\0")
     for path in [_HERE, *sorted(_SOURCES.rglob("*.py"))]:
         digest.update(path.relative_to(_HERE.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

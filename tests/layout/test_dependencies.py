@@ -25,7 +25,7 @@ OURS = {
 FROM_ROOT = {"errors", "__version__"}
 MODULE = re.compile(r"traindyn\.(" + "|".join(OURS) + r")(\.\w+)*")
 THEIRS = {
-    "kernels": {"numpy", "numba", "scipy", "threadpoolctl"},
+    "kernels": {"numpy", "numba", "llvmlite", "scipy", "threadpoolctl"},
     "analytics": {"numpy", "scipy", "mpmath", "numba"},
     "dynamics": {"numpy", "scipy", "numba", "tqdm", "threadpoolctl", "xarray"},
     "validation": {
