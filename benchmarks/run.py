@@ -71,7 +71,8 @@ def _all(names: list[str], counts: list[int], docs: bool) -> int:
                     failed.append(f"{name} with {threads} threads")
                     continue
                 rows += read_json(result)
-        rows.sort(key=lambda row: [r.work for r in rows].index(row.work))
+        order = list(dict.fromkeys(row.work for row in rows))
+        rows.sort(key=lambda row: order.index(row.work))
         everything += rows
         shown.append(f"### {name.replace('_', ' ').capitalize()}\n\n{table(rows)}")
         print(shown[-1], f"\n\n({time.perf_counter() - start:.0f} s)", end="\n\n", flush=True)
