@@ -1,0 +1,218 @@
+"""Gradient descent of many small problems of one shape at once, one run in each lane of a vector.
+
+A lane that has finished its run is filled with the next cell, so that all lanes work until the cells run out; which
+cell goes where is no matter, for nothing is ever added across lanes. The state is that of `descent.particle_slice`,
+or of `descent_margins.margin_slice` for two classes; every run starts at zero and keeps its rate and momentum.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Labels, Matrix, Vector
+from ..compile import compiled
+from .descent_record import NOT_FINITE, REACHED_END, STOPPED
+from .lanes_products import multiply_lanes, subtract_product_lanes
+from .lanes_record import (
+    AGE,
+    DURATION,
+    FIRST_PERFECT,
+    HEIGHT,
+    LAST_IMPERFECT,
+    LEAD,
+    OPEN,
+    PEAK,
+    PEAK_AT,
+    SEEN,
+    START,
+    look_at_loss,
+    look_at_margins,
+)  # fmt: skip
+from .lanes_rows import lane_margin_residuals, lane_residuals
+from .simd import any_lane, fma, lanes, load, mask_bits, select, splat, store
+from .synchrony import next_ticket
+from .tokens import accuracy, loss
+
+RECORD = (FIRST_PERFECT, LAST_IMPERFECT, LEAD, PEAK, PEAK_AT, HEIGHT, OPEN, DURATION, AGE)
+"""The rows of `lanes_record` that a finished run leaves behind, before the loss and the accuracy of its end."""
+
+FINAL_LOSS, FINAL_ACCURACY = len(RECORD), len(RECORD) + 1
+
+
+@compiled()
+def descend_in_lanes(
+    sync: Labels, member: int, members: int,
+    problem_of: Labels, input_grams: Matrix, output_grams: Matrix, frequencies: Matrix, targets: Labels,
+    rates: Vector, momenta: Vector, steps: int, stop_when_perfect: bool, with_margins: bool, with_loss: bool,
+    watched: bool, spike_from: float, records: Matrix, codes: Labels,
+) -> None:  # fmt: skip
+    """Run all cells, as a member of a team: fill `records` (n, `RECORD` and the end) and `codes` (n,).
+
+    Arguments:
+        problem_of: (n,) the problem of each cell, a row of the three that follow.
+        input_grams, output_grams: (P, N, N) and (P, M, M); for two classes (P, N, N) the couplings of the margins
+            and (P, 0, 0).
+        frequencies: (P, N), float64.
+        targets: (N,), the labels of all problems.
+        rates, momenta: (n,), float64.
+        steps: the index at which a run ends; with `stop_when_perfect` it ends at the first with accuracy 1.
+        with_margins, with_loss: what is looked at on the way.
+        watched: whether values may become infinite: only then is it looked for.
+        spike_from: from how many times the least loss before a spike is entered.
+
+    Cost a step and cell: N M (N + M) multiply-adds, N (M - 1) exponentials; for two classes N^2 and N.
+    """
+    n_tokens = frequencies.shape[1]
+    in_margins = output_grams.shape[1] == 0
+    n_classes = 1 if in_margins else output_grams.shape[1]
+    width = lanes(input_grams)
+    dtype = input_grams.dtype
+    number = dtype.type
+    scores = np.zeros((n_tokens, n_classes, width), dtype)
+    velocity, residual, moved = np.zeros_like(scores), np.zeros_like(scores), np.zeros_like(scores)
+    input_gram = np.zeros((n_tokens, n_tokens, width), dtype)
+    output_gram = np.zeros((n_classes, n_classes, width), dtype)
+    weights = np.zeros((n_tokens, width), dtype)
+    scaled = np.zeros((n_tokens, width), dtype)
+    momentum = np.zeros(width, dtype)
+    seen = np.zeros((SEEN, width), dtype)
+    seen[AGE] = -math.inf  # of a lane that holds no run
+    cell_of = np.full(width, -1)
+    loaded = np.full(width, -1)
+    order = _places(targets, n_classes, width)
+    with_momentum = momenta.max() > 0.0
+
+    empty = (1 << width) - 1
+    running = 0
+    waiting = True  # for a cell
+    while True:
+        for lane in range(width):
+            if not (empty >> lane) & 1:
+                continue
+            cell = next_ticket(sync) if waiting else rates.size
+            waiting = cell < rates.size
+            cell_of[lane] = cell if waiting else -1
+            _clear(lane, scores, velocity, scaled, seen)
+            if not waiting:
+                seen[AGE, lane] = -math.inf
+                continue
+            running += 1
+            problem = problem_of[cell]
+            if problem != loaded[lane]:
+                loaded[lane] = problem
+                _fill(lane, input_gram, input_grams[problem])
+                if not in_margins:
+                    _fill(lane, output_gram, output_grams[problem])
+            for token in range(n_tokens):
+                weights[token, lane] = frequencies[problem, token]
+                scaled[token, lane] = frequencies[problem, token] * rates[cell]
+            momentum[lane] = momenta[cell]
+        if running == 0:
+            return
+        empty = 0
+        while empty == 0:
+            if in_margins:
+                lead, losses = lane_margin_residuals(scores, weights, scaled, residual, with_loss)
+            else:
+                lead, losses = lane_residuals(scores, order, weights, scaled, residual, with_loss)
+            age = load(seen, AGE * width)
+            broken = age != age
+            if watched:
+                broken = _not_finite(scores)
+                lead = select(broken, splat(number(0.0)), lead)
+            if with_margins:
+                look_at_margins(seen, lead)
+            if with_loss:
+                look_at_loss(seen, losses, spike_from)
+            ended = broken | (age >= number(steps))
+            if stop_when_perfect:
+                ended = ended | (lead < number(0.0))
+            if any_lane(ended):
+                empty = mask_bits(ended)
+                fallen, perfect = mask_bits(broken), mask_bits(lead < number(0.0))
+                for lane in range(width):
+                    if (empty >> lane) & 1:
+                        running -= 1
+                        cell = cell_of[lane]
+                        _leave(lane, scores, seen, targets, frequencies[problem_of[cell]], records[cell])
+                        codes[cell] = REACHED_END
+                        if (fallen >> lane) & 1:
+                            codes[cell] = NOT_FINITE
+                        elif stop_when_perfect and (perfect >> lane) & 1:
+                            codes[cell] = STOPPED
+            if with_momentum:
+                _gather_speed(residual, velocity, momentum)
+            if in_margins:
+                subtract_product_lanes(input_gram, residual, scores)
+            else:
+                multiply_lanes(residual, output_gram, moved)
+                subtract_product_lanes(input_gram, moved, scores)
+            store(seen, AGE * width, age + number(1.0))
+
+
+@compiled()
+def _places(targets: Labels, n_classes: int, width: int) -> Labels:
+    """Return (N, M) the places of each token's scores among those of all lanes, that of the target first."""
+    places = np.empty((targets.size, n_classes), np.int64)
+    for token in range(targets.size):
+        for label in range(n_classes):
+            places[token, label] = (token * n_classes + (targets[token] + label) % n_classes) * width
+    return places
+
+
+@compiled()
+def _clear(lane: int, scores: Matrix, velocity: Matrix, scaled: Matrix, seen: Matrix) -> None:
+    """Bring a lane to the start, with a rate of zero."""
+    for token in range(scores.shape[0]):
+        scaled[token, lane] = 0.0
+        for label in range(scores.shape[1]):
+            scores[token, label, lane] = 0.0
+            velocity[token, label, lane] = 0.0
+    for row in range(len(START)):
+        seen[row, lane] = START[row]
+
+
+@compiled()
+def _fill(lane: int, lane_matrices: Matrix, matrix: Matrix) -> None:
+    for i in range(matrix.shape[0]):
+        for k in range(matrix.shape[1]):
+            lane_matrices[i, k, lane] = matrix[i, k]
+
+
+@compiled()
+def _not_finite(scores: Matrix) -> Any:
+    """Return the mask of the lanes that hold an infinity or a NaN."""
+    check = load(scores, 0) * scores.dtype.type(0.0)
+    for place in range(0, scores.size, lanes(scores)):
+        check = fma(load(scores, place), scores.dtype.type(0.0), check)  # infinity * 0 is NaN
+    return check != check
+
+
+@compiled()
+def _gather_speed(residual: Matrix, velocity: Matrix, momentum: Vector) -> None:
+    """Set velocity and residual to momentum * velocity + residual."""
+    factor = load(momentum, 0)
+    for place in range(0, residual.size, lanes(residual)):
+        faster = fma(factor, load(velocity, place), load(residual, place))
+        store(velocity, place, faster)
+        store(residual, place, faster)
+
+
+@compiled()
+def _leave(lane: int, scores: Matrix, seen: Matrix, targets: Labels, frequencies: Vector, record: Vector) -> None:
+    """Write what was seen of the run in a lane, and the loss and the accuracy of its last scores."""
+    for column in range(len(RECORD)):
+        record[column] = seen[RECORD[column], lane]
+    in_margins = scores.shape[1] == 1
+    last = np.zeros((scores.shape[0], 2 if in_margins else scores.shape[1]), scores.dtype)
+    for token in range(scores.shape[0]):
+        if in_margins:
+            last[token, targets[token]] = scores[token, 0, lane]
+        else:
+            for label in range(scores.shape[1]):
+                last[token, label] = scores[token, label, lane]
+    record[FINAL_LOSS] = loss(last, targets, frequencies)
+    record[FINAL_ACCURACY] = accuracy(last, targets, frequencies)
