@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import schedules
     from .associative_memory import AssociativeMemory
+    from .cube import Cube
+    from .fan_out import SweepStopped
+    from .measures import MEASURES, Measure
     from .problem import Problem, Rule, State
+    from .recipe import Recipe
     from .rules import (
         Adam,
         AdamW,
@@ -28,11 +32,17 @@ if TYPE_CHECKING:
     from .simulation import simulate
     from .status import Status
     from .stopping import when
+    from .sweep_estimate import Estimate
+    from .sweeping import sweep
     from .trajectory import Trajectory
 
 _HOME = {
     "associative_memory": ("AssociativeMemory",),
+    "cube": ("Cube",),
+    "fan_out": ("SweepStopped",),
+    "measures": ("MEASURES", "Measure"),
     "problem": ("Problem", "Rule", "State"),
+    "recipe": ("Recipe",),
     "rules": (
         "Adam", "AdamW", "GradientDescent", "GradientFlow", "GradientNoise", "StochasticGradientDescent",
         "StochasticGradientFlow",
@@ -41,29 +51,38 @@ _HOME = {
     "simulation": ("simulate",),
     "status": ("Status",),
     "stopping": ("when",),
+    "sweep_estimate": ("Estimate",),
+    "sweeping": ("sweep",),
     "trajectory": ("Trajectory",),
 }  # fmt: skip
 _LAZY = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "MEASURES",
     "Adam",
     "AdamW",
     "AssociativeMemory",
+    "Cube",
+    "Estimate",
     "GradientDescent",
     "GradientFlow",
     "GradientNoise",
+    "Measure",
     "Problem",
+    "Recipe",
     "Rule",
     "State",
     "Status",
     "StochasticGradientDescent",
     "StochasticGradientFlow",
+    "SweepStopped",
     "Trajectory",
     "at",
     "every",
     "logarithmic",
     "schedules",
     "simulate",
+    "sweep",
     "when",
 ]
 

@@ -36,7 +36,7 @@ _HERE = Path(__file__).resolve().parent.parent
 _user_code = threading.RLock()
 
 
-class Stopped(Exception):  # noqa: N818
+class Stopped(Exception):
     """The range was given up, because the sweep ends."""
 
 
@@ -87,10 +87,8 @@ class Work:
         Raises: Stopped.
         """
         start = time.perf_counter()
-        block = Block(
-            cells.first, np.full((cells.count, len(self.measures)), math.nan), np.full(cells.count, FAILED, np.int8), {},
-            0.0,
-        )  # fmt: skip
+        shape = (cells.count, len(self.measures))
+        block = Block(cells.first, np.full(shape, math.nan), np.full(cells.count, FAILED, np.int8), {}, 0.0)
         with limited_threads(threads), slicing.cancelled_by(cancelled):
             left = self._columns(cells, block, threads)
             if left is None or left.size:
@@ -175,8 +173,18 @@ class Work:
                 block.status[place] = FAILED
                 block.errors[index] = told(f"the measure {measure.name!r}", error)
 
+    def tried(self, problem: Any, rule: Any) -> None:
+        """Run a cell for no time, which raises what is wrong with the arguments of all cells."""
+        given = self._arguments(problem, rule)
+        nothing = {name: 0 for name in ("steps", "time") if given.get(name) is not None}
+        simulate(problem, rule, **(given | nothing), rng=np.random.SeedSequence(0))
+
     def simulated(self, index: int, problem: Any, rule: Any) -> Any:
         """Return the trajectory of a cell that runs alone."""
+        stream = np.random.SeedSequence(self.entropy, spawn_key=(*self.spawn_key, index))
+        return simulate(problem, rule, **self._arguments(problem, rule), rng=stream)
+
+    def _arguments(self, problem: Any, rule: Any) -> dict[str, Any]:
         needs = needs_of(self.measures, problem)
         flow = isinstance(rule, GradientFlow)
         given: dict[str, Any] = {"observe": needs.observe, "stop": needs.stop, "dtype": self.dtype}
@@ -186,14 +194,13 @@ class Work:
             if steps:
                 raise InputError(
                     f"the measure {steps[0]!r} counts steps, and a gradient flow has none", None,
-                    'measure a function of the run, such as lambda run: run.time[-1] with stop=',
+                    "measure a function of the run, such as lambda run: run.time[-1] with stop=",
                 )  # fmt: skip
         else:
             given["save"] = needs.save
         timed = flow or (isinstance(rule, StochasticGradientFlow) and self.steps is None)
         given |= {"time": self.time} if timed else {"steps": self.steps}
-        stream = np.random.SeedSequence(self.entropy, spawn_key=(*self.spawn_key, index))
-        return simulate(problem, rule, **(given | dict(self.options)), rng=stream)
+        return given | dict(self.options)
 
 
 def told(phase: str, error: Exception) -> str:
