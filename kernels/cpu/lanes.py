@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
@@ -32,7 +33,7 @@ from .lanes_record import (
     look_at_margins,
 )  # fmt: skip
 from .lanes_rows import lane_margin_residuals, lane_residuals
-from .simd import any_lane, fma, lanes, load, mask_bits, select, splat, store
+from .simd import LANES32, LANES64, any_lane, fma, lanes, load, mask_bits, select, store
 from .synchrony import next_ticket
 from .tokens import accuracy, loss
 
@@ -41,15 +42,35 @@ RECORD = (FIRST_PERFECT, LAST_IMPERFECT, LEAD, PEAK, PEAK_AT, HEIGHT, OPEN, DURA
 
 FINAL_LOSS, FINAL_ACCURACY = len(RECORD), len(RECORD) + 1
 
+WAITING, AT_REST = -2, -1
+"""What a lane holds in place of the number of a cell: nothing yet, and nothing any more."""
+
+
+def new_blocks(blocks: int, n_tokens: int, n_classes: int, dtype: DTypeLike) -> tuple[NDArray[Any], ...]:
+    """Return the arrays of `descend_in_lanes` that hold its blocks of lanes; `n_classes` is 1 for margins."""
+    width = LANES64 if dtype == np.float64 else LANES32
+    shapes = [
+        (n_tokens, n_classes), (n_tokens, n_classes), (n_tokens, n_tokens), (n_classes, n_classes),
+        (n_tokens,), (n_tokens,), (), (SEEN,),
+    ]  # fmt: skip
+    return (
+        *(np.zeros((blocks, *shape, width), dtype) for shape in shapes),
+        np.full((blocks, width), WAITING), np.full((blocks, width), -1),
+    )  # fmt: skip
+
 
 @compiled()
 def descend_in_lanes(
-    sync: Labels, member: int, members: int,
+    sync: Labels, member: int, members: int, tickets: Labels, rounds: int,
     problem_of: Labels, input_grams: Matrix, output_grams: Matrix, frequencies: Matrix, targets: Labels,
     rates: Vector, momenta: Vector, steps: int, stop_when_perfect: bool, with_margins: bool, with_loss: bool,
     watched: bool, spike_from: float, records: Matrix, codes: Labels,
+    all_scores: Matrix, all_velocities: Matrix, all_input_grams: Matrix, all_output_grams: Matrix,
+    all_weights: Matrix, all_rates: Matrix, all_momenta: Matrix, all_seen: Matrix, cells: Labels, loaded: Labels,
 ) -> None:  # fmt: skip
-    """Run all cells, as a member of a team: fill `records` (n, `RECORD` and the end) and `codes` (n,).
+    """Run cells, as a member of a team: fill `records` (n, `RECORD` and the end) and `codes` (n,).
+
+    It returns after `rounds` steps at the latest, to be called again with the same arrays until no lane is at work.
 
     Arguments:
         problem_of: (n,) the problem of each cell, a row of the three that follow.
@@ -62,95 +83,83 @@ def descend_in_lanes(
         with_margins, with_loss: what is looked at on the way.
         watched: whether values may become infinite: only then is it looked for.
         spike_from: from how many times the least loss before a spike is entered.
+        all_scores and all that follow: the state of the blocks of lanes, made by `new_blocks`.
 
     Cost a step and cell: N M (N + M) multiply-adds, N (M - 1) exponentials; for two classes N^2 and N.
     """
-    n_tokens = frequencies.shape[1]
+    number = all_scores.dtype.type
+    width = lanes(all_scores)
     in_margins = output_grams.shape[1] == 0
-    n_classes = 1 if in_margins else output_grams.shape[1]
-    width = lanes(input_grams)
-    dtype = input_grams.dtype
-    number = dtype.type
-    scores = np.zeros((n_tokens, n_classes, width), dtype)
-    velocity, residual, moved = np.zeros_like(scores), np.zeros_like(scores), np.zeros_like(scores)
-    input_gram = np.zeros((n_tokens, n_tokens, width), dtype)
-    output_gram = np.zeros((n_classes, n_classes, width), dtype)
-    weights = np.zeros((n_tokens, width), dtype)
-    scaled = np.zeros((n_tokens, width), dtype)
-    momentum = np.zeros(width, dtype)
-    seen = np.zeros((SEEN, width), dtype)
-    seen[AGE] = -math.inf  # of a lane that holds no run
-    cell_of = np.full(width, -1)
-    loaded = np.full(width, -1)
-    order = _places(targets, n_classes, width)
+    order = _places(targets, all_scores.shape[2], width)
+    residual, moved = np.empty_like(all_scores[0]), np.empty_like(all_scores[0])
     with_momentum = momenta.max() > 0.0
-
-    empty = (1 << width) - 1
-    running = 0
-    waiting = True  # for a cell
-    while True:
-        for lane in range(width):
-            if not (empty >> lane) & 1:
-                continue
-            cell = next_ticket(sync) if waiting else rates.size
-            waiting = cell < rates.size
-            cell_of[lane] = cell if waiting else -1
-            _clear(lane, scores, velocity, scaled, seen)
-            if not waiting:
-                seen[AGE, lane] = -math.inf
-                continue
-            running += 1
-            problem = problem_of[cell]
-            if problem != loaded[lane]:
-                loaded[lane] = problem
-                _fill(lane, input_gram, input_grams[problem])
-                if not in_margins:
-                    _fill(lane, output_gram, output_grams[problem])
-            for token in range(n_tokens):
-                weights[token, lane] = frequencies[problem, token]
-                scaled[token, lane] = frequencies[problem, token] * rates[cell]
-            momentum[lane] = momenta[cell]
-        if running == 0:
-            return
-        empty = 0
-        while empty == 0:
-            if in_margins:
-                lead, losses = lane_margin_residuals(scores, weights, scaled, residual, with_loss)
-            else:
-                lead, losses = lane_residuals(scores, order, weights, scaled, residual, with_loss)
-            age = load(seen, AGE * width)
-            broken = age != age
-            if watched:
-                broken = _not_finite(scores)
-                lead = select(broken, splat(number(0.0)), lead)
-            if with_margins:
-                look_at_margins(seen, lead)
-            if with_loss:
-                look_at_loss(seen, losses, spike_from)
-            ended = broken | (age >= number(steps))
-            if stop_when_perfect:
-                ended = ended | (lead < number(0.0))
-            if any_lane(ended):
-                empty = mask_bits(ended)
-                fallen, perfect = mask_bits(broken), mask_bits(lead < number(0.0))
-                for lane in range(width):
-                    if (empty >> lane) & 1:
-                        running -= 1
-                        cell = cell_of[lane]
-                        _leave(lane, scores, seen, targets, frequencies[problem_of[cell]], records[cell])
-                        codes[cell] = REACHED_END
-                        if (fallen >> lane) & 1:
-                            codes[cell] = NOT_FINITE
-                        elif stop_when_perfect and (perfect >> lane) & 1:
-                            codes[cell] = STOPPED
-            if with_momentum:
-                _gather_speed(residual, velocity, momentum)
-            if in_margins:
-                subtract_product_lanes(input_gram, residual, scores)
-            else:
-                multiply_lanes(residual, output_gram, moved)
-                subtract_product_lanes(input_gram, moved, scores)
-            store(seen, AGE * width, age + number(1.0))
+    for block in range(member, all_scores.shape[0], members):
+        scores, velocity, seen, momentum = all_scores[block], all_velocities[block], all_seen[block], all_momenta[block]
+        input_gram, output_gram = all_input_grams[block], all_output_grams[block]
+        weights, scaled = all_weights[block], all_rates[block]
+        taken = 0
+        while taken < rounds:
+            running = 0
+            for lane in range(width):
+                if cells[block, lane] == WAITING:
+                    _clear(lane, scores, velocity, scaled, seen)
+                    cell = next_ticket(tickets)
+                    cells[block, lane] = cell if cell < rates.size else AT_REST
+                    if cell >= rates.size:
+                        seen[AGE, lane] = -math.inf
+                        continue
+                    problem = problem_of[cell]
+                    if problem != loaded[block, lane]:
+                        loaded[block, lane] = problem
+                        _fill(lane, input_gram, input_grams[problem])
+                        _fill(lane, output_gram, output_grams[problem])
+                    for token in range(targets.size):
+                        weights[token, lane] = frequencies[problem, token]
+                        scaled[token, lane] = frequencies[problem, token] * rates[cell]
+                    momentum[lane] = momenta[cell]
+                running += cells[block, lane] >= 0
+            if running == 0:
+                break
+            ended = 0
+            while ended == 0 and taken < rounds:
+                taken += 1
+                if in_margins:
+                    lead, losses = lane_margin_residuals(scores, weights, scaled, residual, with_loss)
+                else:
+                    lead, losses = lane_residuals(scores, order, weights, scaled, residual, with_loss)
+                age = load(seen, AGE * width)
+                broken = age != age
+                if watched:
+                    broken = _not_finite(scores)
+                    lead = select(broken, number(0.0), lead)
+                if with_margins:
+                    look_at_margins(seen, lead)
+                if with_loss:
+                    look_at_loss(seen, losses, spike_from)
+                over = broken | (age >= number(steps))
+                if stop_when_perfect:
+                    over = over | (lead < number(0.0))
+                if any_lane(over):
+                    ended = mask_bits(over)
+                    fallen, perfect = mask_bits(broken), mask_bits(lead < number(0.0))
+                    for lane in range(width):
+                        if (ended >> lane) & 1:
+                            cell = cells[block, lane]
+                            cells[block, lane] = WAITING
+                            _leave(lane, scores, seen, targets, frequencies[problem_of[cell]], records[cell])
+                            codes[cell] = REACHED_END
+                            if (fallen >> lane) & 1:
+                                codes[cell] = NOT_FINITE
+                            elif stop_when_perfect and (perfect >> lane) & 1:
+                                codes[cell] = STOPPED
+                if with_momentum:
+                    _gather_speed(residual, velocity, momentum)
+                if in_margins:
+                    subtract_product_lanes(input_gram, residual, scores)
+                else:
+                    multiply_lanes(residual, output_gram, moved)
+                    subtract_product_lanes(input_gram, moved, scores)
+                store(seen, AGE * width, age + number(1.0))
 
 
 @compiled()
