@@ -21,8 +21,9 @@ True
 from __future__ import annotations
 
 from .arithmetic import absolute, floor, fma, fnma, maximum, minimum, nearest, square_root
-from .elementary import exp, exp_bounded, expm1, log, log1p, sigmoid, softplus, tanh
+from .exponential import exp, exp_bounded, expm1, sigmoid, tanh
 from .lanes import extract, insert, lane_numbers, lanes, max_lanes, min_lanes, splat_lane, sum_lanes
+from .logarithm import log, log1p, softplus
 from .masks import all_lanes, any_lane, count_lanes, first_lanes, mask_bits, select
 from .memory import load, load_first, splat_at, store, store_first
 from .splatting import splat

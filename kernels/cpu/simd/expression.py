@@ -175,10 +175,10 @@ def fma(left: Expression, right: Operand, addend: Operand) -> Expression:
 
 def select(mask: Expression, yes: Operand, no: Operand) -> Expression:
     """Return `yes` in the lanes of the mask and `no` in the others; one of them at least is an expression."""
-    if not isinstance(yes, Expression):
-        assert isinstance(no, Expression)
-        yes = no.like(yes)
-    return mask.new(mask.builder.select(mask.value, yes.value, yes.like(no).value))
+    example = yes if isinstance(yes, Expression) else no
+    if not isinstance(example, Expression):
+        raise TypeError(f"select between two numbers has no type: {yes}, {no}")
+    return mask.new(mask.builder.select(mask.value, example.like(yes).value, example.like(no).value))
 
 
 def larger(left: Expression, right: Operand) -> Expression:

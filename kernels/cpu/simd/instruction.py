@@ -20,7 +20,7 @@ from .expression import Expression
 from .vector_types import Mask, Vector
 
 Typing = Callable[..., Any]
-"""From the numba types of the arguments to (type of the result, type of each argument), or None: no such operation."""
+"""From the numba types of the arguments to (type of the result, types of the arguments); None: no such operation."""
 
 
 def instruction(typing: Typing) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -16,12 +16,12 @@ from .expression import Expression
 from .instruction import instruction
 from .masks import first_of
 from .splatting import in_all_lanes
-from .vector_types import Vector, lanes_of, vector_of
+from .vector_types import lanes_of, vector_of
 
 Array = tuple[Any, Any, Any, Any]
 
 
-def _vector_in(array: Any, *integers: Any) -> Vector | None:
+def _vector_in(array: Any, *integers: Any) -> Any:
     vector = vector_of(array.dtype) if isinstance(array, types.Array) else None
     if vector is None or not all(isinstance(integer, types.Integer) for integer in integers):
         return None
