@@ -2,7 +2,8 @@
 
 `docs/how-to/store.md` has the format. The rooms behind: `store_rows` (packing and checksums), `store_schema` (tables
 and the view), `store_header` (what a file belongs to), `store_sessions` (who wrote), `store_check` (verification),
-`store_lock` (one coordinator), `store_connection` (places and SQLite's errors), `store_summary` (how far it is).
+`store_lock` (one coordinator), `store_creation` and `store_connection` (the file, and SQLite's errors),
+`store_summary` (how far it is).
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from .numbers import integer
 from .status import Status
 from .store_check import all_cells, header_of, sessions_of, verify
 from .store_connection import check_log_allowed, connected, is_busy, place_to_read, place_to_write, told
+from .store_creation import make, set_journal
 from .store_header import check_same_sweep, described, items
 from .store_lock import CoordinatorLock, holder
-from .store_rows import PIECE_BYTES, Row, packed
-from .store_schema import create
+from .store_rows import PIECE_BYTES, Cells, Row, packed
 from .store_sessions import COLUMNS, Session
 from .store_summary import Summary, summarised
 
@@ -38,6 +39,7 @@ COMMIT_SECONDS = 0.5
 # how long a reader may hold the file before it is an error: at a commit by `write`, which only postpones; at `flush`
 _PATIENCE_WRITE, _PATIENCE_FLUSH = 0.5, 30.0
 _ERROR_LENGTH = 4000
+_MOST_MEASURES = 1000  # SQLite's views have at most 2000 columns
 _PUT_SESSION = f"REPLACE INTO session ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(', ')))})"
 
 
@@ -60,14 +62,17 @@ class StoredCells:
         Where a cell is not done, values and seconds are NaN and the status is -1; else the status is the place of its
         `Status`. Every row's checksum is verified again. Cost: 0.1 s for 10^6 cells of three measures.
         """
-        with told(self.path, "read"):
-            cells = all_cells(self._connection, self._rows, self._seal, self.path)
+        cells = self._cells()
         return cells.values, cells.status, cells.done, cells.seconds
 
     def errors(self) -> dict[int, str]:
         """Return the texts of the errors of cells, {flat index: text}."""
         with told(self.path, "read"):
             return dict(self._connection.execute("SELECT cell, text FROM error ORDER BY cell").fetchall())
+
+    def _cells(self) -> Cells:
+        with told(self.path, "read"):
+            return all_cells(self._connection, self._rows, self._seal, self.path)
 
     def close(self) -> None:
         """Close the file."""
@@ -137,7 +142,7 @@ class Store(StoredCells):
             raise FileError(f"cannot write {place}.lock: {error.strerror}; it must be writable for you") from None
         try:
             if not os.path.lexists(place):
-                _make(place, rows)
+                make(place, rows)
             place = place_to_write(place)
             with told(place, "open"):
                 return cls._opened(place, header, count, measures, wal, lock)
@@ -155,7 +160,7 @@ class Store(StoredCells):
             found, seal = header_of(connection, place)
             check_same_sweep(found, header, n_cells, measures, place)
             done = verify(connection, found, seal, place)
-            _set_journal(connection, place, wal)
+            set_journal(connection, place, wal, _PATIENCE_FLUSH)
             number = 1 + len(sessions_of(connection, seal, place))
             return cls(place, connection, found, seal, lock, done, Session.begun(number))
         except BaseException:
@@ -226,6 +231,16 @@ class Store(StoredCells):
         self._check_open()
         if self._pending:
             self._commit(_PATIENCE_FLUSH)
+
+    def errors(self) -> dict[int, str]:
+        """Return the texts of the errors of cells, {flat index: text}."""
+        return dict(sorted((super().errors() | dict(self._pending_errors)).items()))
+
+    def _cells(self) -> Cells:
+        cells = super()._cells()
+        for row in self._pending:
+            cells.take(row)
+        return cells
 
     def close(self) -> None:
         """Flush, note the end of this session, and give up the right to write."""
@@ -339,6 +354,8 @@ def _names(measures: Sequence[str]) -> tuple[str, ...]:
     names = tuple(measures) if not isinstance(measures, str) else (measures,)
     if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
         raise InputError("measures must be distinct names, at least one", measures)
+    if len(names) > _MOST_MEASURES:
+        raise InputError(f"a store holds at most {_MOST_MEASURES} measures of a cell", len(names))
     return names
 
 
@@ -353,51 +370,3 @@ def _identity(place: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return facts.st_dev, facts.st_ino
-
-
-def _make(place: Path, rows: Mapping[str, str]) -> None:
-    """Create the file whole or not at all: one in the making is never taken for an empty one of someone else."""
-    new = place.with_name(f".{place.name}.new")
-    new.unlink(missing_ok=True)  # of a creation that was killed; nobody else makes one while this process has the lock
-    try:
-        with told(place, "create"), contextlib.closing(sqlite3.connect(new, isolation_level=None)) as connection:
-            connection.execute("PRAGMA journal_mode = OFF")
-            create(connection, rows)
-        _synchronise(new)
-        _name(new, place)
-        _synchronise(place.parent)
-    except OSError as error:
-        if isinstance(error, FileError):
-            raise
-        raise FileError(f"cannot create {place}: {error.strerror}; choose another place or make room") from None
-    finally:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
-
-
-def _synchronise(item: Path) -> None:
-    descriptor = os.open(item, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _name(new: Path, place: Path) -> None:
-    try:
-        os.link(new, place)  # fails where something else has appeared there
-    except FileExistsError:
-        raise FileError(f"{place} has just been made by another program; name another file") from None
-    except OSError:  # a file system without hard links
-        os.rename(new, place)
-
-
-def _set_journal(connection: sqlite3.Connection, place: Path, wal: bool) -> None:
-    """Choose the journal; every commit waits for the disk, so that it also survives a loss of power."""
-    wanted = "wal" if wal else "delete"
-    connection.execute(f"PRAGMA busy_timeout = {round(1000 * _PATIENCE_FLUSH)}")
-    (mode,) = connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()
-    if mode != wanted:
-        raise FileError(f"{place} keeps its journal mode {mode}, since another program has it open; close that, or "
-                        f"pass wal={mode == 'wal'}")  # fmt: skip
-    connection.execute("PRAGMA synchronous = EXTRA")

@@ -34,6 +34,8 @@ def header_of(connection: sqlite3.Connection, path: Path) -> tuple[dict[str, str
     if application != APPLICATION or "header" not in tables:
         if application == APPLICATION or {"header", "chunk"} <= tables:
             raise FileError(f"{path} is damaged: its mark, or its header, is missing; {CURE}")
+        if not tables:
+            raise FileError(f"{path} is not a store: there is nothing in it, or it was cut short; {CURE}")
         raise FileError(f"{path} is a database of another program, not a store of a sweep; name another file")
     if version > FORMAT:
         raise FileError(f"{path} has format version {version}, this traindyn reads up to {FORMAT}; "
@@ -66,12 +68,18 @@ def packed_rows(
             while own < len(errors) and errors[own][0] < row[0] + row[2]:
                 own += 1
             texts = errors[known:own]
+            if texts and texts[0][0] < row[0]:
+                raise FileError(_orphan(path, texts[0][0]))
             yield checked(row, texts, cells=cells, measures=measures, seal=seal, start=end, place=str(path)), texts
             known, last, end = own, row[0], row[0] + row[2]
         if known < len(errors):
-            raise FileError(f"{path} is damaged: an error of cell {errors[known][0]}, which is not done; {CURE}")
+            raise FileError(_orphan(path, errors[known][0]))
         if len(rows) < limit:
             return
+
+
+def _orphan(path: Path, cell: int) -> str:
+    return f"{path} is damaged: an error of cell {cell}, which is not done; {CURE}"
 
 
 def all_cells(connection: sqlite3.Connection, header: Mapping[str, str], seal: bytes, path: Path) -> Cells:
@@ -95,7 +103,7 @@ def verify(connection: sqlite3.Connection, header: Mapping[str, str], seal: byte
     SQLite checks its pages; the tables that never change are compared with ones built anew; rows and sessions have
     checksums; and the sessions say how many rows and cells of each status there must be.
     """
-    problems = [text for (text,) in connection.execute("PRAGMA quick_check(3)")]
+    problems = [text.splitlines()[-1] for (text,) in connection.execute("PRAGMA quick_check(3)")]
     if problems != ["ok"]:
         raise FileError(f"{path} is damaged ({'; '.join(problems)}); {CURE}")
     new = sqlite3.connect(":memory:", isolation_level=None)

@@ -83,10 +83,14 @@ def connected(place: Path, *, write: bool) -> sqlite3.Connection:
         f"{place.as_uri()}?mode={'rw' if able else 'ro'}", uri=True, isolation_level=None, check_same_thread=False,
         timeout=10.0,
     )  # fmt: skip
-    # pages are spilled into the file before the commit only when memory ends, since that locks readers out
-    for pragma in ("cache_size = -32768", "cache_spill = OFF", "cell_size_check = ON", "trusted_schema = OFF",
-                   *(() if write else ("query_only = ON",))):  # fmt: skip
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        # pages are spilled into the file before the commit only when memory ends, since that locks readers out
+        for pragma in ("cache_size = -32768", "cache_spill = OFF", "cell_size_check = ON", "trusted_schema = OFF",
+                       *(() if write else ("query_only = ON",))):  # fmt: skip
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
