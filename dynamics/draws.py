@@ -50,6 +50,10 @@ class Draws:
         self._before, self._taken = self._generator.bit_generator.state, count
         return self._draw(count)
 
+    def take_tokens(self, count: int) -> NDArray[np.int64]:
+        """Return the tokens (k, B) of the batches of the next `count` steps, of a rule that draws batches."""
+        raise NotImplementedError
+
     def rewind(self, used: int) -> None:
         """Put the stream where it is after `used` of the steps last taken."""
         if self._before is not None and used < self._taken and self._generator is not None:
@@ -74,11 +78,21 @@ class BatchDraws(Draws):
         self._cumulative = cumulative / cumulative[-1]
         self.numbers_per_step = batch_size + frequencies.size
 
-    def _draw(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def take_tokens(self, count: int) -> NDArray[np.int64]:
+        """Return the tokens (k, B) of the batches of the next `count` steps."""
         assert self._generator is not None
+        self._before, self._taken = self._generator.bit_generator.state, count
+        tokens = self._tokens(count)
+        tokens.flags.writeable = False
+        return tokens
+
+    def _tokens(self, count: int) -> NDArray[np.int64]:
+        assert self._generator is not None
+        return np.searchsorted(self._cumulative, self._generator.random((count, self._batch_size)), side="right")
+
+    def _draw(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         n_tokens = self._weights.shape[1]
-        tokens = np.searchsorted(self._cumulative, self._generator.random((count, self._batch_size)), side="right")
-        tokens += n_tokens * np.arange(count)[:, None]
+        tokens = self._tokens(count) + n_tokens * np.arange(count)[:, None]
         shares = np.bincount(tokens.ravel(), minlength=count * n_tokens).reshape(count, n_tokens) / self._batch_size
         shares.flags.writeable = False
         return shares, self._nothing

@@ -5,23 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, unknown_name
+from ..kernels.compile import thread_count
 from .adaptive import Adam
+from .descent_work import goes_by_class, scratch_numbers, sizes_of
 
 if TYPE_CHECKING:
     from .associative_memory import AssociativeMemory
 
-FORMS = ("margins", "particles", "weights")
+FORMS = ("margins", "particles", "half", "weights")
 
-# seconds on one core, fitted to measured steps of 2 to 1000 tokens (sizes in tests and benchmarks)
+# seconds on one core, as printed by benchmarks/fit_forms.py
 _STEP = 1e-7
 _MARGIN = 1e-8  # a token of the margin form
 _COUPLING = 7e-11  # a pair of tokens of the margin form
 _ROW = 4e-8  # a token with its scores
-_SOFTMAX = 9e-9  # a score
-_SMALL_PRODUCT = 4e-10  # a multiply-add of a plain loop
-_LARGE_PRODUCT = 3.5e-11  # a multiply-add in BLAS
-_CALL = 2.5e-7  # a call of BLAS
-_SMALL = 1000  # multiply-adds from which on BLAS is called
+_SOFTMAX = 6e-10  # a score
+_PRODUCT = 1.8e-11  # a multiply-add
+_CALL = 5e-8  # a product of matrices
+
+_SHARED = 2e-5  # a step of this length may be shared by threads
 
 # condition of redundant embeddings above which W is not recovered from scores by choice
 _WORST_CONDITION = 1e3
@@ -46,27 +48,50 @@ def seconds_per_step(form: str, n_tokens: int, n_classes: int, dim: int) -> floa
         pairs = n_tokens * (2 * dim if is_redundant(n_tokens, 2, dim) else n_tokens)
         return _STEP + _MARGIN * n_tokens + _COUPLING * pairs
     softmax = _ROW * n_tokens + _SOFTMAX * n_tokens * n_classes
-    if form == "particles" and not is_redundant(n_tokens, n_classes, dim):
-        products = [n_tokens * n_tokens * n_classes, n_tokens * n_classes * n_classes]
+    pair = n_tokens * n_classes
+    if form == "particles":
+        if is_redundant(n_tokens, n_classes, dim):
+            products = [pair * dim, n_tokens * dim * dim, n_tokens * dim * dim, pair * dim]
+        else:
+            products = [pair * n_tokens, pair * n_classes]
+    elif form == "half":
+        through = 2 * [n_tokens * dim * dim] if n_tokens > dim else [n_tokens * n_tokens * dim]
+        products = [pair * dim, pair * dim, *through]
+    elif goes_by_class(n_tokens, n_classes, dim):
+        products = 2 * [n_classes * dim * dim, pair * dim]
     else:
-        narrow = min(n_tokens, n_classes)
-        products = 2 * [narrow * dim * dim, n_tokens * n_classes * dim]
+        products = 2 * [n_tokens * dim * dim, pair * dim]
     return _STEP + softmax + sum(map(_product, products))
 
 
 def _product(multiply_adds: int) -> float:
-    if multiply_adds <= _SMALL:
-        return _SMALL_PRODUCT * multiply_adds
-    return _CALL + _LARGE_PRODUCT * multiply_adds
+    return _CALL + _PRODUCT * multiply_adds
+
+
+def step_is_shared(form: str, n_tokens: int, n_classes: int, dim: int) -> bool:
+    """Return whether a step is long enough for several threads to share it.
+
+    >>> step_is_shared("particles", 5, 5, 10), step_is_shared("weights", 1000, 1000, 256)
+    (False, True)
+    """
+    return form != "margins" and seconds_per_step(form, n_tokens, n_classes, dim) > _SHARED
 
 
 def state_bytes(form: str, n_tokens: int, n_classes: int, dim: int) -> float:
-    """Return the memory that a form needs beside the problem: Gram matrices, state and work arrays."""
+    """Return the memory that a form needs beside the problem: copies of it, Gram matrices, state and work arrays."""
     if form == "margins":
-        return 8.0 * (2 * n_tokens * min(n_tokens, dim) + 10 * n_tokens)
-    if form == "particles" and not is_redundant(n_tokens, n_classes, dim):
-        return 8.0 * (n_tokens**2 + n_classes**2 + 8 * n_tokens * n_classes)
-    return 8.0 * (4 * dim**2 + 8 * n_tokens * n_classes + 2 * dim * (n_tokens + n_classes))
+        return 8.0 * (2 * n_tokens * min(n_tokens, dim) + 16 * n_tokens)
+    by_class = form == "weights" and goes_by_class(n_tokens, n_classes, dim)
+    sizes = sizes_of(n_tokens, n_classes, dim, form == "particles" or by_class)
+    width = n_classes if form == "particles" or by_class else dim
+    threads = thread_count() if step_is_shared(form, n_tokens, n_classes, dim) else 1
+    work = threads * sum(scratch_numbers(sizes, n_tokens, n_classes, dim, width, n_tokens)) + 12 * n_tokens
+    copies = 2 * n_tokens * dim + 3 * n_classes * dim
+    square = 3 * dim * dim
+    if form == "weights":
+        return 8.0 * (copies + square + work + n_tokens * width + (dim * n_classes if by_class else 0))
+    grams = n_tokens**2 + (n_classes**2 if form == "particles" else 0)
+    return 8.0 * (copies + square + work + grams + 6 * n_tokens * width)
 
 
 def choose_form(problem: AssociativeMemory, rule: Any, form: str | None) -> str:
@@ -92,5 +117,7 @@ def choose_form(problem: AssociativeMemory, rule: Any, form: str | None) -> str:
     if is_redundant(*sizes):
         # particles then move by way of the weights, and cannot be cheaper
         margins = problem.n_classes == 2 and problem.gradient_span.condition <= _WORST_CONDITION
-        allowed = ("margins", "weights") if margins else ("weights",)
+        allowed = ("margins", "weights") if margins else ("half", "weights")
+        if problem.n_tokens > problem.dim:
+            allowed = tuple(name for name in allowed if name != "half")
     return min(allowed, key=lambda name: seconds_per_step(name, *sizes))

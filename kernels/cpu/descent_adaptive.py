@@ -3,53 +3,98 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
-from ..arrays import Labels, Matrix, Vector
+from ..arrays import Labels, Matrix
 from ..compile import compiled
-from .descent import scores_of_weights, weight_increment
-from .descent_record import NOT_FINITE, REACHED_END, STOPPED, look, residuals
+from .descent_arguments import Memory, Motion, Record, Rows, Scratch, Sizes
+from .descent_record import GO_ON, NOT_FINITE, REACHED_END, is_due, judge
+from .descent_tiles import chosen_row, count_tiles, front
+from .descent_weights import fill_tiles, gradient_rows, refresh_classes
+from .synchrony import barrier, next_ticket
+
+
+class Adaptation(NamedTuple):
+    """Both moments of each weight and the numbers of the rule."""
+
+    first_moment: Matrix  # (d, d), as W^T
+    second_moment: Matrix
+    first_decay: float
+    second_decay: float
+    epsilon: float
+    weight_decay: float
+
+
+@compiled()
+def adapt_rows(
+    first: int, last: int, transposed: Matrix, gradient: Matrix, adaptation: Adaptation, rate: float, step: int
+) -> None:
+    """Move rows first, ..., last - 1 of W^T along their gradient (last - first, d)."""
+    first_decay, second_decay = adaptation.first_decay, adaptation.second_decay
+    first_correction = 1.0 - first_decay ** (step + 1)
+    second_correction = 1.0 - second_decay ** (step + 1)
+    for i in range(first, last):
+        for k in range(transposed.shape[1]):
+            slope = gradient[i - first, k]
+            mean = first_decay * adaptation.first_moment[i, k] + (1.0 - first_decay) * slope
+            square = second_decay * adaptation.second_moment[i, k] + (1.0 - second_decay) * slope * slope
+            adaptation.first_moment[i, k] = mean
+            adaptation.second_moment[i, k] = square
+            scaled = (mean / first_correction) / (math.sqrt(square / second_correction) + adaptation.epsilon)
+            transposed[i, k] -= rate * (scaled + adaptation.weight_decay * transposed[i, k])
 
 
 @compiled()
 def adaptive_slice(
-    transposed: Matrix, first_moment: Matrix, second_moment: Matrix, inputs: Matrix, inputs_transposed: Matrix,
-    outputs: Matrix, outputs_transposed: Matrix, targets: Labels, frequencies: Vector, rates: Vector,
-    first_decay: float, second_decay: float, epsilon: float, weight_decay: float,
-    scores: Matrix, residual: Matrix, half: Matrix, full: Matrix,
-    rows: Matrix, current: Vector, start: int, end: int,
-    save_steps: Labels, next_row: int, scalars: Matrix, saved_margins: Matrix,
-    stop_column: int, stop_relation: int, stop_threshold: float,
-) -> tuple[int, int, int]:  # fmt: skip
-    """Advance W^T (d, d) and its two moments. A slice as in `descent`.
+    sync: Labels, member: int, members: int, transposed: Matrix, adaptation: Adaptation, by_class: Matrix,
+    memory: Memory, sizes: Sizes, rows: Rows, scratch: Scratch, motion: Motion, record: Record, next_row: int,
+    start: int, end: int, ready: bool,
+) -> tuple[int, int, int, bool]:  # fmt: skip
+    """Advance W^T (d, d) and its two moments. A slice as in `descent_weights`.
 
     Cost a step: 4 N M d + 4 min(N, M) d^2 operations, N M exponentials, d^2 roots and divisions.
     """
-    losses, margins, firsts = rows[0], rows[1], rows[2]
+    dim = transposed.shape[0]
+    blocks = count_tiles(dim, sizes.height)
+    taken = 0
     step = start
+    for block in range(member, blocks, members):
+        refresh_classes(block * sizes.height, min((block + 1) * sizes.height, dim), transposed, by_class, memory)
+    if not barrier(sync, members):
+        return step, next_row, REACHED_END, False
     while True:
-        index = step - start
-        scores_of_weights(inputs, transposed, outputs_transposed, half, scores)
-        if not residuals(scores, targets, frequencies, residual, losses, margins, firsts):
-            return step, next_row, NOT_FINITE
-        next_row, stop = look(
-            step, frequencies, losses, margins, firsts, save_steps, next_row, scalars, saved_margins,
-            stop_column, stop_relation, stop_threshold, current,
-        )  # fmt: skip
-        if stop:
-            return step, next_row, STOPPED
+        due = is_due(record, next_row, step)
+        looked = due or record.stop_column >= 0
+        if step == end and not looked:
+            return step, next_row, REACHED_END, False
+        products = not (step == end and next_row == record.save_steps.shape[0] - 1)
+        if not ready:
+            taken = fill_tiles(
+                sync, member, members, taken, transposed, by_class, memory, motion.token_weights[0],
+                memory.targets[:0], sizes, rows, scratch, looked, products,
+            )  # fmt: skip
+            if not barrier(sync, members):
+                return step, next_row, REACHED_END, False
+        ready = False
+        code = judge(sync, member, members, record, next_row, due, memory.frequencies, rows)
+        if code == NOT_FINITE:
+            return step, next_row, code, False
+        next_row += due
+        if code != GO_ON:
+            return step, next_row, code, False
         if step == end:
-            return step, next_row, REACHED_END
-        rate = rates[index if index < rates.shape[0] else rates.shape[0] - 1]
-        weight_increment(inputs_transposed, residual, outputs, half, full)
-        first_correction = 1.0 - first_decay ** (step + 1)
-        second_correction = 1.0 - second_decay ** (step + 1)
-        for i in range(full.shape[0]):
-            for k in range(full.shape[1]):
-                gradient = full[i, k]
-                first = first_decay * first_moment[i, k] + (1.0 - first_decay) * gradient
-                second = second_decay * second_moment[i, k] + (1.0 - second_decay) * gradient * gradient
-                first_moment[i, k] = first
-                second_moment[i, k] = second
-                scaled = (first / first_correction) / (math.sqrt(second / second_correction) + epsilon)
-                transposed[i, k] -= rate * (scaled + weight_decay * transposed[i, k])
+            return step, next_row, REACHED_END, products
+        rate = motion.rates[chosen_row(step - start, motion.rates.shape[0])]
+        while True:
+            number = next_ticket(sync) - taken
+            if number >= blocks:
+                break
+            first, last = number * sizes.height, min((number + 1) * sizes.height, dim)
+            gradient = front(scratch.scores, member, last - first, dim)
+            gradient_rows(first, last, by_class, memory, False, scratch, member, gradient)
+            adapt_rows(first, last, transposed, gradient, adaptation, rate, step)
+            refresh_classes(first, last, transposed, by_class, memory)
+        taken += blocks + members
+        if not barrier(sync, members):
+            return step, next_row, REACHED_END, False
         step += 1

@@ -6,8 +6,10 @@ import math
 
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
-from .descent_products import multiply
-from .descent_record import NOT_FINITE, REACHED_END, STOPPED, look
+from .descent_arguments import Motion, Record, Rows
+from .descent_record import NOT_FINITE, REACHED_END, STOPPED, is_due, look
+from .descent_tiles import chosen_row
+from .products import multiply
 
 
 @compiled()
@@ -52,55 +54,52 @@ def add_by_way_of_weights(
 @compiled()
 def margin_slice(
     margins: Vector, dual: Vector, velocity: Vector, coupling: Matrix, signed: Matrix, squared: float,
-    targets: Labels, frequencies: Vector, token_weights: Matrix, rates: Vector, momentum: float,
-    noise_left: Matrix, noise: Matrix, noise_right: Matrix, noise_scale: float,
-    residual: Vector, increment: Vector, along: Vector, noise_half: Matrix, noise_full: Matrix,
-    rows: Matrix, current: Vector, start: int, end: int,
-    save_steps: Labels, next_row: int, scalars: Matrix, saved_margins: Matrix,
-    stop_column: int, stop_relation: int, stop_threshold: float,
+    targets: Labels, frequencies: Vector, rows: Rows, residual: Vector, increment: Vector, along: Vector,
+    noise_half: Matrix, noise_full: Matrix, motion: Motion, record: Record, next_row: int, start: int, end: int,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Advance margins and their dual coefficients: m <- m + coupling da, coupling = |u_0 - u_1|^2 s_x s_y <e_x, e_y>.
 
     Where `coupling` is empty it is applied as squared * signed signed^T with the inputs times their signs, (N, d): an
-    increment that moves no margin then adds no rounding noise, as in `descent.particle_slice`.
+    increment that moves no margin then adds no rounding noise, as in `descent_particles`.
 
-    A slice as in `descent`. Cost a step: 2 N^2 or 4 N d operations, N exponentials.
+    A slice as in `descent_weights`, by one thread. Cost a step: 2 N^2 or 4 N d operations, N exponentials.
     """
-    losses, shown, firsts = rows[0], rows[1], rows[2]
     step = start
     while True:
         index = step - start
-        weights = token_weights[index if index < token_weights.shape[0] else token_weights.shape[0] - 1]
-        due = next_row < save_steps.shape[0] and save_steps[next_row] == step
-        looked_at = due or stop_column >= 0
-        if not margin_residuals(margins, targets, weights, residual, losses, firsts, looked_at):
+        due = is_due(record, next_row, step)
+        looked = due or record.stop_column >= 0
+        if step == end and not looked:
+            return step, next_row, REACHED_END
+        weights = motion.token_weights[chosen_row(index, motion.token_weights.shape[0])]
+        if not margin_residuals(margins, targets, weights, residual, rows.losses, rows.firsts, looked):
             return step, next_row, NOT_FINITE
-        for token in range(margins.shape[0]):
-            shown[token] = margins[token]
-        next_row, stop = look(
-            step, frequencies, losses, shown, firsts, save_steps, next_row, scalars, saved_margins,
-            stop_column, stop_relation, stop_threshold, current,
-        )  # fmt: skip
-        if stop:
-            return step, next_row, STOPPED
+        if looked:
+            for token in range(margins.shape[0]):
+                rows.margins[token] = margins[token]
+            stop = look(record, next_row, due, frequencies, rows)
+            next_row += due
+            if stop:
+                return step, next_row, STOPPED
         if step == end:
             return step, next_row, REACHED_END
-        rate = rates[index if index < rates.shape[0] else rates.shape[0] - 1]
+        rate = motion.rates[chosen_row(index, motion.rates.shape[0])]
         for token in range(margins.shape[0]):
-            velocity[token] = momentum * velocity[token] + residual[token]
+            velocity[token] = motion.momentum * velocity[token] + residual[token]
             increment[token] = -rate * velocity[token]
-        if noise.shape[0] > 0:
-            multiply(noise_left, noise[index], noise_half)
-            multiply(noise_half, noise_right, noise_full)
+        if motion.noise.shape[0] > 0:
+            multiply(motion.noise_left, motion.noise[index], noise_half)
+            multiply(noise_half, motion.noise_right, noise_full)
             for token in range(margins.shape[0]):
-                increment[token] += noise_scale * noise_full[token, 0]
+                increment[token] += motion.noise_scale * noise_full[token, 0]
         for token in range(margins.shape[0]):
             dual[token] += increment[token]
         if coupling.shape[0] > 0:
             for other in range(margins.shape[0]):
                 change = increment[other]
-                for token in range(margins.shape[0]):
-                    margins[token] += change * coupling[other, token]
+                if change != 0.0:  # of a token outside the batch
+                    for token in range(margins.shape[0]):
+                        margins[token] += change * coupling[other, token]
         else:
             add_by_way_of_weights(margins, increment, signed, squared, residual, along)
         step += 1

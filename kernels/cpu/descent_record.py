@@ -1,4 +1,4 @@
-"""What a descent loop looks at while it runs: loss, accuracy, margins, the stop condition, non-finite values.
+"""What a descent loop looks at while it runs: loss, accuracy, margins, the stop condition.
 
 Columns of the recorded scalars: loss, accuracy, accuracy with the papers' tie rule, smallest margin.
 """
@@ -7,39 +7,19 @@ from __future__ import annotations
 
 import math
 
-from ..arrays import Labels, Matrix, Vector
+import numpy as np
+
+from ..arrays import Labels, Vector
 from ..compile import compiled
-from .rows import residual_row
+from .descent_arguments import Record, Rows
+from .synchrony import barrier
 from .tokens import share_right
 
 SCALARS = ("loss", "accuracy", "accuracy_first_index", "smallest_margin")
 RELATIONS = (">=", "<=", ">", "<")
 
 REACHED_END, STOPPED, NOT_FINITE = 0, 1, 2
-
-
-@compiled()
-def residuals(
-    scores: Matrix, targets: Labels, weights: Vector, out: Matrix, losses: Vector, margins: Vector, firsts: Vector
-) -> bool:
-    """Fill each token's residual w_x (softmax - onehot), loss, margin and whether it is the first argmax.
-
-    Returns whether all scores are finite. Cost: N M exponentials.
-    """
-    finite = True
-    for token in range(scores.shape[0]):
-        row = scores[token]
-        target = targets[token]
-        check = 0.0
-        first = 1.0
-        for label in range(row.shape[0]):
-            check += row[label] * 0.0  # infinity * 0 is NaN
-            if row[label] > row[target] or (row[label] == row[target] and label < target):
-                first = 0.0
-        finite = finite and check == 0.0
-        firsts[token] = first
-        losses[token], margins[token] = residual_row(row, target, weights[token], out[token])
-    return finite
+GO_ON = -1
 
 
 @compiled()
@@ -77,22 +57,44 @@ def holds(value: float, relation: int, threshold: float) -> bool:
 
 
 @compiled()
-def look(
-    step: int, frequencies: Vector, losses: Vector, margins: Vector, firsts: Vector,
-    save_steps: Labels, next_row: int, scalars: Matrix, saved_margins: Matrix,
-    stop_column: int, stop_relation: int, stop_threshold: float, current: Vector,
-) -> tuple[int, bool]:  # fmt: skip
-    """Record the step if it is the next one to save, and test the stop condition: (next row, stop)."""
-    due = next_row < save_steps.shape[0] and save_steps[next_row] == step
-    if not due and stop_column < 0:
-        return next_row, False
-    summarise(frequencies, losses, margins, firsts, current)
+def is_due(record: Record, next_row: int, step: int) -> bool:
+    """Return whether the step is the next one to save."""
+    return next_row < record.save_steps.shape[0] and record.save_steps[next_row] == step
+
+
+@compiled()
+def look(record: Record, next_row: int, due: bool, frequencies: Vector, rows: Rows) -> bool:
+    """Save what is due and return whether the stop condition holds. Cost: 5 N operations."""
+    current = np.empty(4)
+    summarise(frequencies, rows.losses, rows.margins, rows.firsts, current)
     if due:
         for column in range(current.shape[0]):
-            scalars[next_row, column] = current[column]
-        if saved_margins.shape[0] > 0:
-            for token in range(margins.shape[0]):
-                saved_margins[next_row, token] = margins[token]
-        next_row += 1
-    stop = stop_column >= 0 and holds(current[stop_column], stop_relation, stop_threshold)
-    return next_row, stop
+            record.scalars[next_row, column] = current[column]
+        if record.margins.shape[0] > 0:
+            for token in range(frequencies.shape[0]):
+                record.margins[next_row, token] = rows.margins[token]
+    return record.stop_column >= 0 and holds(
+        current[record.stop_column], record.stop_relation, record.stop_threshold
+    )
+
+
+@compiled()
+def judge(
+    sync: Labels, member: int, members: int, record: Record, next_row: int, due: bool, frequencies: Vector, rows: Rows
+) -> int:
+    """Return, to every member alike, whether the run goes on after the rows of a step are filled.
+
+    Called by all members after the barrier that ends the filling. Member 0 saves what is due; the others wait only
+    where there is a stop condition.
+    """
+    for tile in range(rows.flags.shape[0]):
+        if rows.flags[tile] != 0:
+            return NOT_FINITE
+    if member == 0 and (due or record.stop_column >= 0):
+        rows.decision[0] = look(record, next_row, due, frequencies, rows)
+    if record.stop_column >= 0:
+        if not barrier(sync, members):
+            return REACHED_END
+        if rows.decision[0] != 0:
+            return STOPPED
+    return GO_ON

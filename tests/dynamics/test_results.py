@@ -74,8 +74,9 @@ def test_a_small_run_costs_less_than_a_millisecond() -> None:
 
 
 def test_compiled_loops_see_one_type_for_each_precision() -> None:
-    from traindyn.kernels.cpu.descent import particle_slice, weight_slice
     from traindyn.kernels.cpu.descent_margins import margin_slice
+    from traindyn.kernels.cpu.descent_particles import particle_slice
+    from traindyn.kernels.cpu.descent_weights import weight_slice
 
     fortran = AssociativeMemory(np.asfortranarray(MANY.inputs), MANY.outputs.tolist(), MANY.targets.astype("int32"),
                                 MANY.frequencies)  # fmt: skip

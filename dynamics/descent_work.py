@@ -1,0 +1,105 @@
+"""How a step of descent is cut into tiles, and the arrays that it works in.
+
+The cut depends on the problem alone, never on the number of threads, so that no result does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..kernels.cpu.descent_arguments import Memory, Rows, Scratch, Sizes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .associative_memory import AssociativeMemory
+
+_REGISTERS = 9  # rows that the matrix product keeps in registers
+_TILE = 72  # tokens
+_COLUMNS = 1024  # classes: a tile of scores stays in the second cache
+_HEIGHT = 72  # rows of a square matrix
+_PARTS = 8  # a small problem is cut into about so many tiles, for that many threads
+_LEAST = 18  # rows: below, a tile costs more to hand out than it brings
+
+# classes up to which, where they are fewer than the tokens, the weights are applied to the outputs
+_CLASSES_PER_DIMENSION = 4
+
+
+def goes_by_class(n_tokens: int, n_classes: int, dim: int) -> bool:
+    """Return whether W^T U^T is formed, so that d^2 operations are spent on each class in place of each token.
+
+    >>> goes_by_class(1000, 10, 64), goes_by_class(1000, 1000, 256)
+    (True, False)
+    """
+    return n_classes < n_tokens and n_classes <= _CLASSES_PER_DIMENSION * dim
+
+
+def _part(length: int, largest: int) -> int:
+    """Return a multiple of the registers' rows: an even cut into at least `_PARTS` parts, if they are not tiny."""
+    parts = max(-(-length // largest), min(_PARTS, length // _LEAST), 1)
+    rows = -(-length // parts)
+    return max(1, min(length, -(-rows // _REGISTERS) * _REGISTERS))
+
+
+def sizes_of(n_tokens: int, n_classes: int, dim: int, whole_rows: bool) -> Sizes:
+    """Return the cut of a problem; `whole_rows` of scores where they are kept.
+
+    >>> sizes_of(1000, 100_000, 64, False)
+    Sizes(tile=72, columns=1024, height=18)
+    """
+    columns = n_classes if whole_rows else min(n_classes, _COLUMNS)
+    return Sizes(_part(n_tokens, _TILE), columns, _part(dim, _HEIGHT))
+
+
+def scratch_numbers(sizes: Sizes, n_tokens: int, n_classes: int, dim: int, width: int, batch: int) -> tuple[int, ...]:
+    """Return the lengths of a member's work arrays: scores, points, batch, half-way products."""
+    scores = max(sizes.tile * sizes.columns, sizes.height * dim)
+    products = max(sizes.height, sizes.tile) * max(min(n_classes, n_tokens), dim, batch)
+    return scores, sizes.tile * dim, sizes.tile * max(dim, width) if batch else 0, products
+
+
+def scratch_of(
+    sizes: Sizes, n_tokens: int, n_classes: int, dim: int, width: int, batch: int, threads: int, dtype: str
+) -> Scratch:
+    """Return the work arrays of a team of up to `threads` members, with D or Q of a `width`."""
+    lengths = scratch_numbers(sizes, n_tokens, n_classes, dim, width, batch)
+    scores, points, drawn, products = (np.empty((threads, length), dtype) for length in lengths)
+    return Scratch(
+        scores, points, drawn, products, np.empty((batch or n_tokens, width), dtype), np.empty((dim, batch), dtype),
+        np.empty(batch, np.int64), np.full(batch, 1.0 / batch if batch else 0.0),
+    )  # fmt: skip
+
+
+def rows_of(n_tokens: int, batch: int, tile: int) -> Rows:
+    """Return the arrays of what is known of each token."""
+    length = n_tokens + batch
+    largest, wrong, right, best, losses, margins, firsts = (np.empty(length) for _ in range(7))
+    flags = np.zeros(-(-n_tokens // tile) - (-batch // tile), np.int64)
+    return Rows(
+        largest, wrong, right, best, np.zeros(length, np.int64), losses, margins, firsts, flags, np.zeros(1, np.int64)
+    )  # fmt: skip
+
+
+def memory_of(problem: AssociativeMemory, sizes: Sizes, dtype: str, packs: bool) -> Memory:
+    """Return the arrays of a problem in the order in which the loops read them."""
+    from ..kernels.cpu.descent_tiles import packed_across, packed_along
+
+    inputs, transposed, outputs = (
+        constant(matrix, dtype) for matrix in (problem.inputs, problem.inputs.T, problem.outputs)
+    )
+    if packs:
+        across, along = packed_across(outputs, sizes.columns), packed_along(outputs, sizes.columns)
+    else:
+        across = along = np.empty(0, dtype)
+    return Memory(inputs, transposed, outputs, across, along, problem.targets, problem.frequencies)
+
+
+def constant(array: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Return a read-only array of the state's dtype: compiled code then sees one type."""
+    fixed = np.ascontiguousarray(array, dtype=dtype)
+    if fixed.flags.writeable:
+        fixed = fixed.view()
+        fixed.flags.writeable = False
+    return fixed
