@@ -103,7 +103,7 @@ class Work:
         columns = offered(cells)
         if columns is None:
             return None
-        from .batching import two_token_columns
+        from .two_token_columns import two_token_columns
 
         valid = columns.pop("valid")
         whole = bool(valid.all())

@@ -10,7 +10,7 @@ they do not depend on one another, so that the processor works on several at a t
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..arrays import Vector
 from ..compile import compiled
@@ -39,13 +39,13 @@ IDLE = -1.0
 
 
 @compiled(inline=True)
-def wrong_share(small: Vector, margin: Vector) -> Vector:
+def wrong_share(small: Vector, margin: Vector) -> Any:
     """Return 1/(1 + e^m) from e^-|m| and m: the probability of the wrong class."""
     return select(margin >= 0.0, small, 1.0) / (small + 1.0)
 
 
 @compiled(inline=True)
-def small_of(margin: Vector) -> Vector:
+def small_of(margin: Vector) -> Any:
     """Return e^-|m|."""
     return exp_bounded(-absolute(margin))
 
@@ -60,7 +60,7 @@ def stepped(first: Vector, second: Vector, pull: Vector, push: Vector, correlati
 
 
 @compiled()
-def column(values: Vector, stride: int, cell: int, count: int) -> Vector:
+def column(values: Vector, stride: int, cell: int, count: int) -> Any:
     """Return a column's vector from a cell on, 1 beyond `count`; a column with stride 0 has one number for all."""
     if stride == 0:
         return splat_at(values, 0)

@@ -40,7 +40,7 @@ EARLY = 2
 """Steps that the cells of a chunk do side by side before those that are left wait for a lane."""
 
 TOGETHER = 16
-"""Steps of a block between two looks for ended runs: a look breaks the flow, an ended run wastes its lane until then."""
+"""Steps of a block between two looks for ended runs: a look breaks the flow, an ended run wastes its lane till then."""
 
 ROWS = 6
 

@@ -1,0 +1,290 @@
+r"""All measures of two-token runs in one pass: steps to accuracy and to settle, peak, spikes, end, least margin.
+
+A run need not go to its last step where its measures are decided. With a_i = rate c p_i, the pulls
+S_i = a_i q_i, q_i = 1/(1 + e^m_i), and l_i = log(1 + e^-m_i), so that L = p_1 l_1 + p_2 l_2, two facts hold in exact
+arithmetic for unit inputs:
+
+1. *Calm.* If rate c L_t <= 2 then L never rises again. Proof: the Hessian is sum_i p_i q_i (1 - q_i) c e_i e_i^T along
+   u_0 - u_1, with q_i = 1 - e^-l_i <= l_i, so that its norm is at most c sum_i p_i l_i = c L. The set {L <= L_t} is
+   convex and the Hessian at most c L_t on it; where rate c L_t <= 2, a step that starts in it cannot leave it (the
+   descent lemma along the step, up to the first exit), and lowers L. Induction.
+2. *Settled.* If moreover L_t < log(2) min(p_1, p_2) then all later steps are perfect, for p_i l_i <= L < p_i log 2.
+
+From the pulls alone: where S_1 + S_2 <= min(1.25, 0.45 min(a_1, a_2)), both q_i <= 0.45, hence l_i <= 2 log(2) q_i (the
+chord of a convex function), hence rate c L <= 1.74 and L <= 0.9 log(2) min(p_1, p_2): settled. For correlations <= 0
+no margin ever falls, and a perfect step is settled at once.
+
+Rounding does not spoil this, for the bounds leave room: a step still makes at least an eighth of its first-order
+progress, while rounding moves a margin by half a unit in its last place at most, and not at all where the step is
+shorter than that; and the least margin of a settled run is at least 0.14. So:
+
+* steps_to_settle is decided at a settled step;
+* peak_loss, peak_step, spike_height and spike_duration at a calm step outside of spikes;
+* smallest_margin at a settled step if some margin was not positive before;
+* final_loss and final_accuracy at the last step.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
+
+from ..arrays import Labels, Matrix
+from ..compile import compiled
+from .simd import LANES64, load, log1p, mask_bits, maximum, minimum, select, store
+from .synchrony import next_ticket
+from .two_tokens import (
+    AGE,
+    CHUNK,
+    CORRELATION,
+    CORRELATION_COLUMN,
+    DISTANCE,
+    FIRST,
+    FIRST_COLUMN,
+    FREQUENT_COLUMN,
+    LANES,
+    PULL,
+    PUSH,
+    RARE_COLUMN,
+    RATE,
+    SECOND,
+    SECOND_COLUMN,
+    VECTORS,
+    Columns,
+    small_of,
+    stepped,
+    wrong_share,
+)
+
+MEASURED = (
+    "steps_to_accuracy", "steps_to_settle", "peak_loss", "peak_step", "spike_height", "spike_duration", "final_loss",
+    "final_accuracy", "smallest_margin",
+)  # fmt: skip
+"""The columns of the results."""
+
+# what decides a run, as bits
+LOSSES, ACCURACY, SETTLED, CALM, LEAST_MARGIN, TO_THE_END = 1, 2, 4, 8, 16, 32
+
+SPIKE_TOLERANCE = 1e-12
+_CALM = 1.75
+_SETTLED, _SHARE = 1.25, 0.45
+
+# rows beyond those that all two-token sweeps have
+FREQUENT, RARE, SCALE, SETTLED_PULL = 6, 7, 8, 9
+REACHED, LAST_WRONG, SMALLEST, LOSS = 10, 11, 12, 13
+PEAK, PEAK_STEP, LEAST, HEIGHT, START, HIGHEST_START, DURATION = 14, 15, 16, 17, 18, 19, 20
+ROWS = 21
+
+# integers of a block: its clock, its lanes at work, the next cell of its chunk and the end of the chunk
+CLOCK, AT_WORK, NEXT, END = 0, 1, 2, 3
+INTEGERS = 4
+
+_RIGHT, _SECOND_RIGHT = 16, 32  # places of the bits in what `_look_and_step` returns
+
+
+@compiled()
+def _look_and_step(states: Matrix, at: int, steps: int, wanted: int) -> int:
+    """Look at the lanes from element `at` of the first row, then move them by a step.
+
+    Returns, as bits, the lanes whose runs are decided and, 16 and 32 bits above, those right in either token.
+    """
+    first, second, age = load(states, at), load(states, at + LANES), load(states, at + AGE * LANES)
+    small_first, small_second = small_of(first), small_of(second)
+    pull = load(states, at + PULL * LANES) * wrong_share(small_first, first)
+    push = load(states, at + PUSH * LANES) * wrong_share(small_second, second)
+
+    first_right, second_right = first > 0.0, second > 0.0
+    right = first_right & second_right
+    reached = load(states, at + REACHED * LANES)
+    reached = select(right & (reached < 0.0), age, reached)
+    store(states, at + REACHED * LANES, reached)
+    store(states, at + LAST_WRONG * LANES, select(right, load(states, at + LAST_WRONG * LANES), age))
+    smallest = minimum(minimum(first, second), load(states, at + SMALLEST * LANES))
+    store(states, at + SMALLEST * LANES, smallest)
+
+    alive = age >= 0.0
+    decided = alive
+    settled = right & (pull + push <= load(states, at + SETTLED_PULL * LANES))
+    if wanted & SETTLED:
+        decided = decided & settled
+    if wanted & ACCURACY:
+        decided = decided & (reached >= 0.0)
+    if wanted & LEAST_MARGIN:
+        decided = decided & settled & (smallest <= 0.0)
+
+    if wanted & LOSSES:
+        first_loss = log1p(small_first) + maximum(-first, 0.0)
+        second_loss = log1p(small_second) + maximum(-second, 0.0)
+        loss = load(states, at + FREQUENT * LANES) * first_loss + load(states, at + RARE * LANES) * second_loss
+        store(states, at + LOSS * LANES, loss)
+        peak = load(states, at + PEAK * LANES)
+        higher = loss > peak
+        store(states, at + PEAK * LANES, select(higher, loss, peak))
+        store(states, at + PEAK_STEP * LANES, select(higher, age, load(states, at + PEAK_STEP * LANES)))
+        least = load(states, at + LEAST * LANES)
+        inside = loss > least * (1.0 + SPIKE_TOLERANCE)
+        rise = loss - least
+        height = load(states, at + HEIGHT * LANES)
+        higher = inside & (rise > height)
+        start = select(inside, load(states, at + START * LANES), age + 1.0)
+        highest = select(higher, start, load(states, at + HIGHEST_START * LANES))
+        duration = select(inside & (start == highest), age + 1.0 - start, load(states, at + DURATION * LANES))
+        store(states, at + HEIGHT * LANES, select(higher, rise, height))
+        store(states, at + START * LANES, start)
+        store(states, at + HIGHEST_START * LANES, highest)
+        store(states, at + DURATION * LANES, duration)
+        store(states, at + LEAST * LANES, minimum(loss, least))
+        if wanted & CALM:
+            decided = decided & ~inside & (load(states, at + SCALE * LANES) * loss <= _CALM)
+
+    moved = stepped(first, second, pull, push, load(states, at + CORRELATION * LANES))
+    store(states, at, moved[0])
+    store(states, at + LANES, moved[1])
+    store(states, at + AGE * LANES, age + 1.0)
+    ended = alive & (age >= steps)
+    bits = mask_bits(ended) if wanted & TO_THE_END else mask_bits(ended | decided)
+    if bits == 0:
+        return 0
+    return int(bits | (mask_bits(first_right) << _RIGHT) | (mask_bits(second_right) << _SECOND_RIGHT))
+
+
+@compiled()
+def _write(
+    states: Matrix, block: int, lane: int, first_right: bool, second_right: bool, places: Labels, out: Matrix, cell: int
+) -> None:
+    """Write the measures of a lane's run that are wanted, each to its place (-1: nowhere)."""
+    age = states[block, AGE, lane] - 1.0
+    if places[0] >= 0:
+        reached = states[block, REACHED, lane]
+        out[cell, places[0]] = reached if reached >= 0.0 else math.nan
+    if places[1] >= 0:
+        last = states[block, LAST_WRONG, lane]
+        out[cell, places[1]] = last + 1.0 if last < age else math.nan
+    if places[2] >= 0:
+        out[cell, places[2]] = states[block, PEAK, lane]
+    if places[3] >= 0:
+        out[cell, places[3]] = states[block, PEAK_STEP, lane]
+    if places[4] >= 0:
+        out[cell, places[4]] = states[block, HEIGHT, lane]
+    if places[5] >= 0:
+        lasting = states[block, START, lane] == states[block, HIGHEST_START, lane]
+        out[cell, places[5]] = math.nan if lasting else states[block, DURATION, lane]
+    if places[6] >= 0:
+        out[cell, places[6]] = states[block, LOSS, lane]
+    if places[7] >= 0:
+        accuracy = 1.0 if first_right and second_right else 0.0
+        if first_right != second_right:
+            wrong = states[block, RARE if first_right else FREQUENT, lane]
+            accuracy = min(max(1.0 - wrong, 0.0), 1.0 - 2.0**-53)
+        out[cell, places[7]] = accuracy
+    if places[8] >= 0:
+        out[cell, places[8]] = states[block, SMALLEST, lane]
+
+
+@compiled()
+def _begin(states: Matrix, block: int, lane: int, columns: Columns, strides: Labels, cell: int) -> None:
+    """Let a lane start with a cell; -1 leaves it without work."""
+    for row in range(ROWS):
+        states[block, row, lane] = 0.0
+    if cell < 0:
+        states[block, AGE, lane] = -math.inf
+        return
+    frequent = columns[FREQUENT_COLUMN][cell * strides[FREQUENT_COLUMN]]
+    rare = columns[RARE_COLUMN][cell * strides[RARE_COLUMN]]
+    correlation = columns[CORRELATION_COLUMN][cell * strides[CORRELATION_COLUMN]]
+    scale = columns[RATE][cell * strides[RATE]] * columns[DISTANCE][cell * strides[DISTANCE]]
+    states[block, FIRST, lane] = columns[FIRST_COLUMN][cell * strides[FIRST_COLUMN]]
+    states[block, SECOND, lane] = columns[SECOND_COLUMN][cell * strides[SECOND_COLUMN]]
+    states[block, PULL, lane] = scale * frequent
+    states[block, PUSH, lane] = scale * rare
+    states[block, CORRELATION, lane] = correlation
+    states[block, FREQUENT, lane] = frequent
+    states[block, RARE, lane] = rare
+    states[block, SCALE, lane] = scale
+    least = min(_SETTLED, _SHARE * scale * min(frequent, rare))
+    states[block, SETTLED_PULL, lane] = least if correlation > 0.0 else math.inf
+    states[block, REACHED, lane] = states[block, LAST_WRONG, lane] = -1.0
+    states[block, SMALLEST, lane] = states[block, LEAST, lane] = math.inf
+    states[block, PEAK, lane] = -math.inf
+    states[block, HIGHEST_START, lane] = -1.0
+
+
+@compiled()
+def _next_cell(blocks: Labels, block: int, tickets: Labels, n_cells: int) -> int:
+    """Return the next cell of a block's chunk, of a new chunk where that is empty, or -1 where there is none left."""
+    if blocks[block, NEXT] == blocks[block, END]:
+        start = min(next_ticket(tickets) * CHUNK, n_cells)
+        blocks[block, NEXT] = start
+        blocks[block, END] = min(start + CHUNK, n_cells)
+        if start == n_cells:
+            return -1
+    blocks[block, NEXT] += 1
+    return int(blocks[block, NEXT] - 1)
+
+
+@compiled()
+def two_token_measures(
+    sync: Labels, member: int, members: int, tickets: Labels, rounds: int, columns: Columns, strides: Labels,
+    steps: int, wanted: int, places: Labels, out: Matrix, states: Matrix, cells: Labels, blocks: Labels,
+) -> None:  # fmt: skip
+    """Fill out[:, places[k]] (n, ...) with the k-th of `MEASURED` where places[k] >= 0; `wanted` says what decides.
+
+    A function for `team.run_team`; it returns after `rounds` steps of a block at the latest, to be called again with
+    the same arrays until no lane is at work.
+
+    Cost: 2 exponentials, 2 divisions, 30 other operations a step and lane; with losses 2 logarithms, 40 more.
+    """
+    for block in range(member, states.shape[0], members):
+        clock, at_work = blocks[block, CLOCK], blocks[block, AT_WORK]
+        if clock == 0:
+            for lane in range(LANES):
+                cells[block, lane] = _next_cell(blocks, block, tickets, out.shape[0])
+                _begin(states, block, lane, columns, strides, cells[block, lane])
+                at_work += int(cells[block, lane] >= 0)
+        stop = clock + rounds
+        while at_work > 0 and clock < stop:
+            clock += 1
+            for vector in range(VECTORS):
+                bits = _look_and_step(states, block * ROWS * LANES + vector * LANES64, steps, wanted)
+                leaving = bits & ((1 << LANES64) - 1)
+                while leaving != 0:
+                    place = trailing_zeros(leaving)
+                    leaving &= leaving - 1
+                    lane = vector * LANES64 + place
+                    first_right = (bits >> (_RIGHT + place)) & 1 == 1
+                    second_right = (bits >> (_SECOND_RIGHT + place)) & 1 == 1
+                    _write(states, block, lane, first_right, second_right, places, out, cells[block, lane])
+                    cells[block, lane] = _next_cell(blocks, block, tickets, out.shape[0])
+                    _begin(states, block, lane, columns, strides, cells[block, lane])
+                    at_work -= int(cells[block, lane] < 0)
+        blocks[block, CLOCK], blocks[block, AT_WORK] = clock, at_work
+
+
+def new_blocks(count: int) -> tuple[Matrix, Labels, Labels]:
+    """Return the states, cells and integers of `count` blocks before their start."""
+    return (
+        np.zeros((count, ROWS, LANES)),
+        np.full((count, LANES), -1, np.int64),
+        np.zeros((count, INTEGERS), np.int64),
+    )
+
+
+def wanted(names: tuple[str, ...]) -> int:
+    """Return what decides runs of which these measures are wanted, as the bits above."""
+    losses = {"peak_loss", "peak_step", "spike_height", "spike_duration"}
+    bits = 0
+    if losses & set(names):
+        bits |= LOSSES | CALM
+    if "steps_to_accuracy" in names:
+        bits |= ACCURACY
+    if "steps_to_settle" in names:
+        bits |= SETTLED
+    if "smallest_margin" in names:
+        bits |= LEAST_MARGIN
+    if "final_accuracy" in names:
+        bits |= TO_THE_END
+    if "final_loss" in names:
+        bits |= LOSSES | TO_THE_END
+    return bits
