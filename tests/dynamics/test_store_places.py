@@ -1,4 +1,4 @@
-"""Disks that are full, folders that are read-only, files that vanish, programs that hold the file, and one coordinator."""
+"""Full disks, read-only folders, files that vanish, programs that hold the file, and one coordinator only."""
 
 from __future__ import annotations
 
