@@ -9,6 +9,7 @@ The decisions, each with its reason:
 * The cache folder is named by a digest of this file and of all in ``cpu/``, because numba looks at the time stamp
   of a function's own file only and would go on running old code after an edit of a function that it calls.
   It lies outside the package, so that uninstalling leaves nothing behind and a read-only installation works.
+  Folders of older sources go when nobody has used them for 30 days (`old_code`).
 
 Environment: ``TRAINDYN_NUMBA_CACHE`` names the cache folder (``0`` switches the cache off), else
 ``NUMBA_CACHE_DIR`` is used, else the user's cache folder. ``NUMBA_NUM_THREADS`` or ``OMP_NUM_THREADS`` set
@@ -30,6 +31,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .old_code import hold, remove_unused
 from .vector_width import vector_bits
 
 try:
@@ -130,7 +132,11 @@ def cache_folder() -> Path | None:
         return None
     for base in _candidates():
         folder = base / f"kernels-{source_digest()}"
+        is_new = not folder.exists()
         if _usable(folder):
+            hold(folder)
+            if is_new:
+                remove_unused(base, keep=folder)
             return folder
     return None
 
