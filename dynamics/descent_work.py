@@ -55,7 +55,7 @@ def sizes_of(n_tokens: int, n_classes: int, dim: int, whole_rows: bool) -> Sizes
 
 def scratch_numbers(sizes: Sizes, n_tokens: int, n_classes: int, dim: int, width: int, batch: int) -> tuple[int, ...]:
     """Return the lengths of a member's work arrays: scores, points, batch, half-way products."""
-    scores = max(sizes.tile * sizes.columns, sizes.height * dim)
+    scores = max(sizes.tile * sizes.columns, sizes.height * max(dim, width))
     products = max(sizes.height, sizes.tile) * max(min(n_classes, n_tokens), dim, batch)
     return scores, sizes.tile * dim, sizes.tile * max(dim, width) if batch else 0, products
 

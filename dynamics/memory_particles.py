@@ -39,7 +39,7 @@ class DualSystem(MemorySystem):
         shape = n_tokens, n_classes, dim, width, self._batch_size
         scratch = scratch_of(sizes, *shape, self._threads, self._dtype)
         redundant = self._is_redundant()
-        right, back = self._sides(redundant)
+        right, transposed = self._sides(redundant)
         moves = scratch.pulled
         if right.size:
             moves = np.empty((moves.shape[0], right.shape[1]), self._dtype)
@@ -47,7 +47,7 @@ class DualSystem(MemorySystem):
         gram = nothing if redundant else problem.input_gram
         states = States(
             self._state, self._dual, self._velocity, constant(gram, self._dtype), constant(right, self._dtype), moves,
-            np.empty((dim, dim) if redundant else (0, 0), self._dtype), constant(back, self._dtype),
+            np.empty((dim if redundant else 0, width), self._dtype), constant(transposed, self._dtype),
         )  # fmt: skip
         self._arguments = (
             states, self._is_half, memory_of(problem, sizes, self._dtype, self._is_half), sizes,
@@ -67,7 +67,7 @@ class DualSystem(MemorySystem):
         raise NotImplementedError
 
     def _sides(self, redundant: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return what increments are multiplied by on the right, and what leads from the weights back to states."""
+        """Return G_U where increments are multiplied by it, and U^T where they go by way of the weights to scores."""
         raise NotImplementedError
 
     def _dual_coefficients(self) -> NDArray[Any]:
@@ -94,7 +94,7 @@ class ParticleSystem(DualSystem):
 
     def _sides(self, redundant: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         if redundant:
-            return self.problem.outputs, self.problem.outputs.T
+            return np.empty((0, 0)), self.problem.outputs.T
         return self.problem.output_gram, np.empty((0, 0))
 
     def _score_changes(self) -> NDArray[np.float64]:

@@ -89,7 +89,7 @@ class States(NamedTuple):
     dual: Matrix  # of the same shape
     velocity: Matrix  # of the same shape, or no rows
     gram: Matrix  # G_E (N, N), or empty where the weights are gone through
-    right: Matrix  # what follows the increments: G_U (M, M), U (M, d) by way of the weights, or empty half-way
+    right: Matrix  # G_U (M, M), by which increments of scores are multiplied; or empty
     moves: Matrix  # increments times `right`; the increments themselves where that is empty
-    square: Matrix  # (d, d) by way of the weights, or empty
-    back: Matrix  # U^T (d, M) for scores by way of the weights, or empty
+    square: Matrix  # E^T dA or E^T dA U U^T, by way of the weights, (d, d) or (d, M); or empty
+    outputs_transposed: Matrix  # (d, M) for scores by way of the weights, or empty

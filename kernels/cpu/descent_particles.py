@@ -126,15 +126,10 @@ def _increase(
 def _move(
     first: int, last: int, particles: States, memory: Memory, batch: Labels, scratch: Scratch, member: int
 ) -> None:
-    """Move the states of a tile by G_E moves, or by E R (U^T) where R = E^T moves is given."""
+    """Move the states of a tile by G_E moves, or by way of the weights."""
     states = particles.states[first:last]
     if particles.square.shape[0] > 0:
-        if particles.back.shape[0] == 0:
-            multiply_add(1.0, memory.inputs[first:last], particles.square, states)
-        else:
-            points = front(scratch.points, member, last - first, memory.inputs.shape[1])
-            multiply(memory.inputs[first:last], particles.square, points)
-            multiply_add(1.0, points, particles.back, states)
+        multiply_add(1.0, memory.inputs[first:last], particles.square, states)
     elif batch.shape[0] == 0:
         multiply_add(1.0, particles.gram[first:last], particles.moves, states)
     else:
@@ -149,6 +144,21 @@ def _move(
             if first <= token < last:
                 for column in range(particles.dual.shape[1]):
                     particles.dual[token, column] += scratch.pulled[drawn, column]
+
+
+@compiled()
+def _collect(first: int, last: int, particles: States, memory: Memory, scratch: Scratch, member: int) -> None:
+    """Fill rows of what increments add to the weights, times U^T for scores."""
+    left, square = memory.inputs_transposed[first:last], particles.square[first:last]
+    if particles.outputs_transposed.shape[0] == 0:
+        multiply(left, particles.moves, square)
+        return
+    # the sum over the tokens first: of two classes its columns cancel to the last bit, and no score drifts
+    by_class = front(scratch.scores, member, last - first, square.shape[1])
+    weights = front(scratch.products, member, last - first, memory.outputs.shape[1])
+    multiply(left, particles.moves, by_class)
+    multiply(by_class, memory.outputs, weights)
+    multiply(weights, particles.outputs_transposed, square)
 
 
 @compiled()
@@ -210,7 +220,7 @@ def particle_slice(
                 if number >= blocks:
                     break
                 first, last = number * sizes.height, min((number + 1) * sizes.height, dim)
-                multiply(memory.inputs_transposed[first:last], particles.moves, particles.square[first:last])
+                _collect(first, last, particles, memory, scratch, member)
             taken += blocks + members
             if not barrier(sync, members):
                 return step, next_row, REACHED_END, False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from ..arrays import Matrix
+from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
 from .descent_arguments import Rows
 from .simd import (
@@ -36,17 +36,7 @@ _QUICK_64, _QUICK_32 = _QUICK[8], _QUICK[4]
 _LOWEST_64, _LOWEST_32 = -1.7976931348623157e308, -3.4028234663852886e38
 
 
-@compiled()
-def start_rows(rows: Rows, first: int, count: int) -> None:
-    """Forget the classes of `count` tokens."""
-    for token in range(first, first + count):
-        rows.largest[token] = -math.inf
-        rows.wrong[token] = 0.0
-        rows.best[token] = -math.inf
-        rows.place[token] = 0
-
-
-@compiled()
+@compiled(inline=True)
 def _extremes(block: Matrix, row: int) -> tuple[float, float, float]:
     """Return the largest and smallest of a row, and 0 if all are finite, else NaN."""
     count, width = block.shape[1], lanes(block)
@@ -68,7 +58,7 @@ def _extremes(block: Matrix, row: int) -> tuple[float, float, float]:
     return max_lanes(largest), min_lanes(smallest), sum_lanes(check)
 
 
-@compiled()
+@compiled(inline=True)
 def _exponentials(block: Matrix, row: int, largest: float, quick: bool, lowest: float) -> float:
     """Replace a row by exp(x - largest) and return its sum."""
     count, width = block.shape[1], lanes(block)
@@ -108,82 +98,100 @@ def scale_row(array: Matrix, row: int, factor: float) -> None:
 
 
 @compiled()
-def block_of_row(block: Matrix, row: int, first_class: int, target: int, rows: Rows, token: int, look: bool) -> float:
-    """Add a block of classes to a token: replace its scores by exp(score - largest), the target's by 0.
+def add_classes(
+    block: Matrix, first_class: int, targets: Labels, sums: Rows, first: int, looked: bool, pulled: Matrix
+) -> bool:
+    """Add a block of classes to the rows of a tile: replace scores by exp(score - largest), those of targets by 0.
 
-    Returns the factor by which what was summed over earlier blocks has to be rescaled; NaN if a score is not finite.
-    Cost: one exponential a class.
+    What was summed over earlier blocks, `pulled` too, is rescaled where this one has a larger score. Returns whether
+    all scores are finite. Cost: one exponential a score.
     """
+    largest_of, wrong_of, right_of, best_of, place_of = sums.largest, sums.wrong, sums.right, sums.best, sums.place
     count = block.shape[1]
-    place = target - first_class
-    here = 0 <= place < count
-    right = 0.0
-    if here:
-        right = block[row, place]
-        rows.right[token] = right
-        if count == 1:
-            best, smallest, check = -math.inf, 0.0, 0.0
-        else:
-            block[row, place] = block[row, 1 if place == 0 else 0]  # so that only wrong classes are seen
-    if not (here and count == 1):
-        best, smallest, check = _extremes(block, row)
-    if check + right * 0.0 != 0.0:
-        return math.nan
-    before = rows.largest[token]
-    largest = max(before, best)
-    if here:
-        largest = max(largest, right)
-    if best > rows.best[token]:
-        rows.best[token] = best
-        if look:
-            first = 0
-            while block[row, first] != best or first == place:
-                first += 1
-            rows.place[token] = first_class + first
     single = block.itemsize == 4
     lowest = _LOWEST_32 if single else _LOWEST_64
-    if here:
-        block[row, place] = lowest
-    quick = smallest - largest >= (_QUICK_32 if single else _QUICK_64)
-    total = _exponentials(block, row, largest, quick, lowest)
-    if here:
-        block[row, place] = 0.0
-    factor = 1.0
-    if first_class > 0 and largest > before:
-        factor = math.exp(before - largest)
-    rows.wrong[token] = rows.wrong[token] * factor + total
-    rows.largest[token] = largest
-    return factor
+    quickest = _QUICK_32 if single else _QUICK_64
+    for row in range(block.shape[0]):
+        token = first + row
+        place = targets[row] - first_class
+        here = 0 <= place < count
+        right = 0.0
+        best, smallest, check = -math.inf, 0.0, 0.0
+        if here:
+            right = block[row, place]
+            right_of[token] = right
+            block[row, place] = block[row, 1 if place == 0 and count > 1 else 0]  # only wrong classes are to be seen
+        if not here or count > 1:
+            best, smallest, check = _extremes(block, row)
+        if check + right * 0.0 != 0.0:
+            return False
+        before = largest_of[token] if first_class > 0 else -math.inf
+        largest = max(before, best)
+        if here:
+            largest = max(largest, right)
+        if first_class == 0 or best > best_of[token]:
+            best_of[token] = best
+            if looked:
+                first_best = 0
+                while first_best < count - 1 and (block[row, first_best] != best or (here and first_best == place)):
+                    first_best += 1
+                place_of[token] = first_class + first_best
+        if here:
+            block[row, place] = lowest
+        total = _exponentials(block, row, largest, smallest - largest >= quickest, lowest)
+        if here:
+            block[row, place] = 0.0
+        if first_class == 0:
+            wrong_of[token] = total
+        elif largest > before:
+            factor = math.exp(before - largest)
+            wrong_of[token] = wrong_of[token] * factor + total
+            if pulled.shape[0] > 0:
+                scale_row(pulled, row, factor)
+        else:
+            wrong_of[token] += total
+        largest_of[token] = largest
+    return True
 
 
 @compiled()
-def end_of_row(rows: Rows, token: int, target: int, weight: float, look: bool) -> float:
-    """Return weight / sum of exp(score - largest), the factor that turns the exponentials into the residual.
+def end_rows(targets: Labels, weights: Vector, sums: Rows, first: int, looked: bool) -> None:
+    """Replace the largest score of each row by weight / sum of exp(score - largest), the factor of its residual.
 
-    Where `look` is set, fill the token's loss and margin, and whether the target comes first.
+    Where `looked` is set, fill the token's loss and margin, and whether the target comes first.
     """
-    largest, wrong, right, best = rows.largest[token], rows.wrong[token], rows.right[token], rows.best[token]
-    total = wrong + math.exp(right - largest)
-    if look:
-        # learned: log1p keeps a small loss; not learned: two terms >= 0, nothing to cancel
-        rows.losses[token] = math.log1p(wrong) if right >= best else math.log(total) + (largest - right)
-        rows.margins[token] = right - best
-        rows.firsts[token] = 1.0 if right > best or (right == best and target < rows.place[token]) else 0.0
-    return weight / total
+    largest_of, wrong_of, right_of, best_of = sums.largest, sums.wrong, sums.right, sums.best
+    for row in range(targets.shape[0]):
+        token = first + row
+        largest, wrong, right = largest_of[token], wrong_of[token], right_of[token]
+        total = wrong + math.exp(right - largest)
+        largest_of[token] = weights[row] / total
+        if looked:
+            best = best_of[token]
+            # learned: log1p keeps a small loss; not learned: two terms >= 0, nothing to cancel
+            sums.losses[token] = math.log1p(wrong) if right >= best else math.log(total) + (largest - right)
+            sums.margins[token] = right - best
+            first_of_all = right > best or (right == best and targets[row] < sums.place[token])
+            sums.firsts[token] = 1.0 if first_of_all else 0.0
 
 
 @compiled()
-def residual_of_pulled(
-    pulled: Matrix, row: int, outputs: Matrix, target: int, factor: float, wrong: float
-) -> None:
-    """Turn sum_z exp_z u_z over the wrong classes into sum_z Q_z u_z: factor (row - wrong u_target)."""
-    scale, share = pulled.dtype.type(factor), pulled.dtype.type(wrong)
-    for column in range(pulled.shape[1]):
-        pulled[row, column] = scale * (pulled[row, column] - share * outputs[target, column])
+def residual_of_pulled(pulled: Matrix, outputs: Matrix, targets: Labels, sums: Rows, first: int) -> None:
+    """Turn sum_z exp_z u_z over the wrong classes into sum_z Q_z u_z, after `end_rows`."""
+    factors, wrong_of = sums.largest, sums.wrong
+    for row in range(pulled.shape[0]):
+        scale, share = pulled.dtype.type(factors[first + row]), pulled.dtype.type(wrong_of[first + row])
+        target = targets[row]
+        for column in range(pulled.shape[1]):
+            pulled[row, column] = scale * (pulled[row, column] - share * outputs[target, column])
 
 
 @compiled()
-def residual_of_row(block: Matrix, row: int, target: int, factor: float, wrong: float) -> None:
-    """Turn the exponentials of the wrong classes, the target's being 0, into the residual Q."""
-    scale_row(block, row, factor)
-    block[row, target] = -factor * wrong
+def residual_of_rows(block: Matrix, targets: Labels, sums: Rows, first: int) -> None:
+    """Turn the exponentials of the wrong classes, the targets' being 0, into the residual Q, after `end_rows`."""
+    factors, wrong_of = sums.largest, sums.wrong
+    for row in range(block.shape[0]):
+        scale = block.dtype.type(factors[first + row])
+        for column in range(block.shape[1]):
+            block[row, column] *= scale
+        block[row, targets[row]] = -scale * wrong_of[first + row]

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
 from .descent_arguments import Memory, Rows, Scratch, Sizes
-from .descent_rows import block_of_row, end_of_row, residual_of_pulled, residual_of_row, scale_row, start_rows
+from .descent_rows import add_classes, end_rows, residual_of_pulled, residual_of_rows
 from .products import multiply_add_packed, multiply_packed, pack, pack_transposed, packed_size
 
 
@@ -73,20 +73,11 @@ def pull(
     """
     count, dim = points.shape
     n_classes = memory.outputs.shape[0]
-    start_rows(rows, first, count)
-    finite = True
     for number in range(count_tiles(n_classes, sizes.columns)):
         start = number * sizes.columns
-        end = min(start + sizes.columns, n_classes)
-        block = front(scores, member, count, end - start)
+        block = front(scores, member, count, min(sizes.columns, n_classes - start))
         multiply_packed(points, panel(memory.outputs_across, number, packed_size(dim, sizes.columns, block)), block)
-        for row in range(count):
-            factor = block_of_row(block, row, start, targets[row], rows, first + row, looked)
-            if factor != factor:
-                finite = False
-            elif products and factor != 1.0:
-                scale_row(out, row, factor)
-        if not finite:
+        if not add_classes(block, start, targets, rows, first, looked, out):
             return False
         if products:
             along = panel(memory.outputs_along, number, packed_size(sizes.columns, dim, block))
@@ -94,27 +85,20 @@ def pull(
                 multiply_packed(block, along, out)
             else:
                 multiply_add_packed(1.0, block, along, out)
-    for row in range(count):
-        factor = end_of_row(rows, first + row, targets[row], weights[row], looked)
-        if products:
-            residual_of_pulled(out, row, memory.outputs, targets[row], factor, rows.wrong[first + row])
+    end_rows(targets, weights, rows, first, looked)
+    if products:
+        residual_of_pulled(out, memory.outputs, targets, rows, first)
     return True
 
 
 @compiled()
 def residual_tile(scores: Matrix, targets: Labels, weights: Vector, rows: Rows, first: int, looked: bool) -> bool:
     """Replace a tile of scores (tokens, M) by Q; return whether all scores are finite. Cost: M exponentials a token."""
-    start_rows(rows, first, scores.shape[0])
-    finite = True
-    for row in range(scores.shape[0]):
-        token = first + row
-        factor = block_of_row(scores, row, 0, targets[row], rows, token, looked)
-        if factor != factor:
-            finite = False
-        else:
-            factor = end_of_row(rows, token, targets[row], weights[row], looked)
-            residual_of_row(scores, row, targets[row], factor, rows.wrong[token])
-    return finite
+    if not add_classes(scores, 0, targets, rows, first, looked, scores[:0]):
+        return False
+    end_rows(targets, weights, rows, first, looked)
+    residual_of_rows(scores, targets, rows, first)
+    return True
 
 
 @compiled()
