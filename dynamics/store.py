@@ -3,7 +3,7 @@
 `docs/how-to/store.md` has the format. The rooms behind: `store_rows` (packing and checksums), `store_schema` (tables
 and the view), `store_header` (what a file belongs to), `store_sessions` (who wrote), `store_check` (verification),
 `store_lock` (one coordinator), `store_creation` and `store_connection` (the file, and SQLite's errors),
-`store_summary` (how far it is).
+`store_reading` and `store_summary` (how far it is).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,12 @@ import numpy as np
 from ..errors import FileError, InputError
 from .numbers import integer
 from .status import Status
-from .store_check import all_cells, header_of, sessions_of, verify
+from .store_check import header_of, sessions_of, verify
 from .store_connection import check_log_allowed, connected, is_busy, place_to_read, place_to_write, told
 from .store_creation import make, set_journal
-from .store_header import check_same_sweep, described, items
+from .store_header import check_same_sweep, described
 from .store_lock import CoordinatorLock, holder
+from .store_reading import StoredCells
 from .store_rows import PIECE_BYTES, Cells, Row, packed
 from .store_sessions import COLUMNS, Session
 from .store_summary import Summary, summarised
@@ -43,46 +45,30 @@ _MOST_MEASURES = 1000  # SQLite's views have at most 2000 columns
 _PUT_SESSION = f"REPLACE INTO session ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(', ')))})"
 
 
-class StoredCells:
-    """A store, opened to be read; another process may be writing it. `Store` adds the right to write."""
+@dataclass
+class _State:
+    """This session as it is in the file, and what is not; replaced, or added to, in one step no signal divides."""
 
-    def __init__(self, place: Path, connection: sqlite3.Connection, header: dict[str, str], seal: bytes) -> None:
-        self.path = place
-        self._connection, self._rows, self._seal = connection, header, seal
-        self.header: dict[str, Any] = items(header)
-        self.notes: dict[str, Any] = json.loads(header["notes"])
-        self.n_cells: int = json.loads(header["n_cells"])
-        self.measures: tuple[str, ...] = tuple(json.loads(header["measures"]))
+    session: Session
+    pending: list[tuple[list[Row], list[tuple[int, str]]]] = field(default_factory=list)
+    work: float = 0.0
+    size: int = 0
+    since: float = 0.0
 
-    def read(
-        self,
-    ) -> tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.bool_], NDArray[np.float64]]:
-        """Return values (n, k), status (n,), done (n,) and seconds (n,) of all cells in flat order.
+    def add(self, rows: list[Row], texts: list[tuple[int, str]], now: float) -> None:
+        if not self.pending:
+            self.since = now
+        self.pending.append((rows, texts))
+        self.work += sum(row[3] for row in rows)
+        self.size += sum(len(row[6]) for row in rows)
 
-        Where a cell is not done, values and seconds are NaN and the status is -1; else the status is the place of its
-        `Status`. Every row's checksum is verified again. Cost: 0.1 s for 10^6 cells of three measures.
-        """
-        cells = self._cells()
-        return cells.values, cells.status, cells.done, cells.seconds
+    @property
+    def rows(self) -> list[Row]:
+        return [row for rows, _ in self.pending for row in rows]
 
-    def errors(self) -> dict[int, str]:
-        """Return the texts of the errors of cells, {flat index: text}."""
-        with told(self.path, "read"):
-            return dict(self._connection.execute("SELECT cell, text FROM error ORDER BY cell").fetchall())
-
-    def _cells(self) -> Cells:
-        with told(self.path, "read"):
-            return all_cells(self._connection, self._rows, self._seal, self.path)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    @property
+    def texts(self) -> list[tuple[int, str]]:
+        return [text for _, texts in self.pending for text in texts]
 
 
 class Store(StoredCells):
@@ -103,14 +89,14 @@ class Store(StoredCells):
         lock: CoordinatorLock, done: NDArray[np.bool_], session: Session,
     ) -> None:  # fmt: skip
         super().__init__(place, connection, header, seal)
-        self._lock, self._done, self._session = lock, done, session
+        self._lock, self._done = lock, done
         self._file, self._process = _identity(place), os.getpid()
-        self._pending: list[Row] = []
-        self._pending_errors: list[tuple[int, str]] = []
-        # when the last commit was done, when one was last tried, and since when rows have been pending
-        self._committed = self._asked = self._pending_since = time.monotonic()
+        self._state = _State(session)
+        # when a commit was last tried, and how long one takes
+        self._asked, self._commit_seconds = time.monotonic(), 0.0
         self._closed = False
-        self._begin()
+        with told(place, "write"), self._transaction(_PATIENCE_FLUSH):
+            connection.execute(_PUT_SESSION, session.row(seal))
 
     @classmethod
     def open(
@@ -145,20 +131,17 @@ class Store(StoredCells):
                 make(place, rows)
             place = place_to_write(place)
             with told(place, "open"):
-                return cls._opened(place, header, count, measures, wal, lock)
+                return cls._opened(place, rows, wal, lock)
         except BaseException:
             lock.release()
             raise
 
     @classmethod
-    def _opened(
-        cls, place: Path, header: Mapping[str, Any], n_cells: int, measures: Sequence[str], wal: bool,
-        lock: CoordinatorLock,
-    ) -> Store:  # fmt: skip
+    def _opened(cls, place: Path, wanted: Mapping[str, str], wal: bool, lock: CoordinatorLock) -> Store:
         connection = connected(place, write=True)
         try:
             found, seal = header_of(connection, place)
-            check_same_sweep(found, header, n_cells, measures, place)
+            check_same_sweep(found, wanted, place)
             done = verify(connection, found, seal, place)
             set_journal(connection, place, wal, _PATIENCE_FLUSH)
             number = 1 + len(sessions_of(connection, seal, place))
@@ -214,31 +197,28 @@ class Store(StoredCells):
         """
         self._check_open()
         rows, texts = self._rows_of(first, values, status, seconds, errors or {})
-        if not self._pending:
-            self._pending_since = time.monotonic()
-        self._pending += rows
-        self._pending_errors += texts
+        state, now = self._state, time.monotonic()
         self._done[first : first + sum(row[2] for row in rows)] = True
-        waited = time.monotonic() - max(self._committed, self._asked)
-        work, size = sum(row[3] for row in self._pending), sum(len(row[6]) for row in self._pending)
-        if waited >= COMMIT_SECONDS or (work >= COMMIT_SECONDS and waited >= 0.02) or size >= PIECE_BYTES:
-            late = time.monotonic() - self._pending_since > _PATIENCE_FLUSH
-            self._commit(_PATIENCE_WRITE, postpone=not late)
-        return not self._pending
+        state.add(rows, texts, now)
+        waited = now - self._asked
+        much = state.work >= COMMIT_SECONDS and waited >= 10.0 * self._commit_seconds
+        if waited >= COMMIT_SECONDS or much or state.size >= PIECE_BYTES:
+            self._commit(_PATIENCE_WRITE, postpone=now - state.since < _PATIENCE_FLUSH)
+        return not self._state.pending
 
     def flush(self) -> None:
         """Return when all that was written is on disk: safe from a kill, and from a loss of power."""
         self._check_open()
-        if self._pending:
+        if self._state.pending:
             self._commit(_PATIENCE_FLUSH)
 
     def errors(self) -> dict[int, str]:
         """Return the texts of the errors of cells, {flat index: text}."""
-        return dict(sorted((super().errors() | dict(self._pending_errors)).items()))
+        return dict(sorted((super().errors() | dict(self._state.texts)).items()))
 
     def _cells(self) -> Cells:
         cells = super()._cells()
-        for row in self._pending:
+        for row in self._state.rows:
             cells.take(row)
         return cells
 
@@ -246,9 +226,12 @@ class Store(StoredCells):
         """Flush, note the end of this session, and give up the right to write."""
         if self._closed or os.getpid() != self._process:
             return
+        nothing = not self._state.pending
         try:
-            self._session.ended = time.time()
-            self._commit(_PATIENCE_FLUSH)
+            self._state.session.ended = time.time()
+            # that the end cannot be noted is no reason to fail where all the results are safe
+            with contextlib.suppress(FileError) if nothing else contextlib.nullcontext():
+                self._commit(_PATIENCE_FLUSH)
         finally:
             self._closed = True
             self._connection.close()
@@ -283,34 +266,31 @@ class Store(StoredCells):
             raise InputError("errors must belong to cells of the range", f"cell {wrong[0]} of {first} to {stop - 1}")
         texts = {int(cell): _plain(text) for cell, text in sorted(errors.items())}
         each = float(spent) if spent.ndim == 0 else spent
-        rows = packed(first, results, codes.astype(np.int8), each, texts, session=self._session.id, seal=self._seal)
+        rows = packed(
+            first, results, codes.astype(np.int8), each, texts, session=self._state.session.id, seal=self._seal
+        )
         return list(rows), list(texts.items())
-
-    def _begin(self) -> None:
-        """Write the row of this session, which must be the newest."""
-        with told(self.path, "write"), self._transaction(_PATIENCE_FLUSH):
-            self._connection.execute(_PUT_SESSION, self._session.row(self._seal))
 
     def _commit(self, patience: float, *, postpone: bool = False) -> None:
         self._asked = time.monotonic()
+        state = self._state
         if _identity(self.path) != self._file:
             raise FileError(f"{self.path} has gone: it was deleted, moved or replaced while it was written; put it "
                             "back and run the sweep again, or begin anew in another file")  # fmt: skip
-        ended = self._session.ended
-        after = self._session.grown(self._pending)
-        after.ended = ended
+        after = state.session.grown(state.rows)
         try:
             with told(self.path, "write", self._kept):
-                self._write_rows(after, patience)
+                self._write_rows(state, after, patience)
         except FileError as error:
             cause = error.__cause__
             if postpone and isinstance(cause, sqlite3.Error) and is_busy(cause):
                 return
             raise
-        self._session, self._pending, self._pending_errors = after, [], []
-        self._committed = time.monotonic()
+        self._state = _State(after)
+        self._commit_seconds = time.monotonic() - self._asked
+        self._asked += self._commit_seconds
 
-    def _write_rows(self, after: Session, patience: float) -> None:
+    def _write_rows(self, state: _State, after: Session, patience: float) -> None:
         run = self._connection
         with self._transaction(patience):
             newest = run.execute("SELECT id, rows FROM session ORDER BY id DESC LIMIT 1").fetchone()
@@ -318,9 +298,9 @@ class Store(StoredCells):
                 raise FileError(f"{self.path} was taken over by another coordinator, past its lock: was the lock file "
                                 "deleted, or does the file system not honour locks? This one stops")  # fmt: skip
             # an interrupt may have come after a commit and before that was noted: its rows are not sent again
-            there = newest[1] - self._session.rows
-            run.executemany("INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._pending[there:])
-            run.executemany("REPLACE INTO error VALUES (?, ?)", self._pending_errors)
+            there = newest[1] - state.session.rows
+            run.executemany("INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?)", state.rows[there:])
+            run.executemany("REPLACE INTO error VALUES (?, ?)", state.texts)
             run.execute(_PUT_SESSION, after.row(self._seal))
 
     @contextlib.contextmanager
@@ -338,7 +318,7 @@ class Store(StoredCells):
             raise
 
     def _kept(self) -> str:
-        pending = sum(row[2] for row in self._pending)
+        pending = sum(row[2] for row in self._state.rows)
         safe = int(np.count_nonzero(self._done)) - pending
         return f"{safe} of {self.n_cells} cells are safe in the file, {pending} more were not written"
 

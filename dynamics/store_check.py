@@ -14,7 +14,7 @@ from ..errors import FileError
 from .status import Status
 from .store_header import check_seal
 from .store_rows import CURE, NOT_DONE, PAGE_BYTES, PIECE_BYTES, Cells, Row, checked
-from .store_schema import APPLICATION, FORMAT, create, fixed_content
+from .store_schema import APPLICATION, FORMAT, changed
 from .store_sessions import COLUMNS, Session
 
 if TYPE_CHECKING:
@@ -106,12 +106,9 @@ def verify(connection: sqlite3.Connection, header: Mapping[str, str], seal: byte
     problems = [text.splitlines()[-1] for (text,) in connection.execute("PRAGMA quick_check(3)")]
     if problems != ["ok"]:
         raise FileError(f"{path} is damaged ({'; '.join(problems)}); {CURE}")
-    new = sqlite3.connect(":memory:", isolation_level=None)
-    create(new, header)
-    for (name, wanted), (_, found) in zip(fixed_content(new), fixed_content(connection), strict=True):
-        if wanted != found:
-            raise FileError(f"{path} is damaged: its {name} is not as it was written; {CURE}")
-    new.close()
+    part = changed(connection, header)
+    if part is not None:
+        raise FileError(f"{path} is damaged: its {part} is not as it was written; {CURE}")
     done = np.full(int(header["n_cells"]), NOT_DONE, np.int8)
     tallies: dict[int, list[int]] = {}
     for (first, session, count, _, _, status, _, _), _ in packed_rows(connection, header, seal, path):

@@ -21,17 +21,14 @@ def described(
     header: Mapping[str, Any], n_cells: int, measures: Sequence[str], notes: Mapping[str, Any] | None
 ) -> dict[str, str]:
     """Return the rows of the header table of a new store, {name: JSON}."""
-    rows = {"format": json.dumps(NAME), **_identity(header, n_cells, measures)}
+    items = {f"item.{name}": _json(f"header[{name!r}]", value) for name, value in header.items()}
+    counts = {"n_cells": json.dumps(n_cells), "measures": json.dumps(list(measures))}
+    rows = {"format": json.dumps(NAME), **counts, **items}
     rows["digest"] = json.dumps(digest(rows))
     rows["created"] = json.dumps(time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     rows["notes"] = _json("notes", dict(notes or {}))
     rows["seal"] = _seal(rows)
     return rows
-
-
-def _identity(header: Mapping[str, Any], n_cells: int, measures: Sequence[str]) -> dict[str, str]:
-    items = {f"item.{name}": _json(f"header[{name!r}]", value) for name, value in header.items()}
-    return {"n_cells": json.dumps(n_cells), "measures": json.dumps(list(measures)), **items}
 
 
 def _json(name: str, value: Any) -> str:
@@ -55,7 +52,11 @@ def _defines(name: str) -> bool:
 
 
 def _hashed(rows: Iterable[tuple[str, str]]) -> str:
-    return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
+    mark = hashlib.sha256()
+    for name, text in sorted(rows):
+        content = text.encode()
+        mark.update(f"{name!r} {len(content)} ".encode() + content)
+    return mark.hexdigest()
 
 
 def _seal(rows: Mapping[str, str]) -> str:
@@ -71,17 +72,17 @@ def check_seal(rows: Mapping[str, str], path: Path) -> bytes:
     return bytes.fromhex(rows["seal"])
 
 
-def items(rows: Mapping[str, str]) -> dict[str, Any]:
+def definition(rows: Mapping[str, str]) -> dict[str, Any]:
     """Return the definition as it was given."""
     return {name.removeprefix("item."): json.loads(text) for name, text in rows.items() if name.startswith("item.")}
 
 
-def check_same_sweep(
-    rows: Mapping[str, str], header: Mapping[str, Any], n_cells: int, measures: Sequence[str], path: Path
-) -> None:
+def check_same_sweep(found_rows: Mapping[str, str], wanted_rows: Mapping[str, str], path: Path) -> None:
     """Raise FileError, naming what differs, where a file holds another sweep than the one asked for."""
-    wanted = {name.removeprefix("item."): text for name, text in _identity(header, n_cells, measures).items()}
-    found = {name.removeprefix("item."): text for name, text in rows.items() if _defines(name)}
+    found, wanted = (
+        {name.removeprefix("item."): text for name, text in rows.items() if _defines(name)}
+        for rows in (found_rows, wanted_rows)
+    )
     names = sorted(wanted | found, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
     differing = [name for name in names if wanted.get(name) != found.get(name)]
     if not differing:

@@ -7,6 +7,7 @@ is looked up in the table `power`, and its 53-bit mantissa. Their product is exa
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sqlite3
@@ -21,8 +22,8 @@ FORMAT = 1
 
 _TABLES = (
     "CREATE TABLE header(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE axis(number INTEGER, name TEXT, position INTEGER, value, PRIMARY KEY(number, position)) "
-    "WITHOUT ROWID",
+    "CREATE TABLE axis(number INTEGER PRIMARY KEY, name TEXT, first INTEGER, length INTEGER)",
+    "CREATE TABLE axis_value(number INTEGER PRIMARY KEY, value)",
     "CREATE TABLE status(code INTEGER PRIMARY KEY, name TEXT, meaning TEXT)",
     "CREATE TABLE power(exponent INTEGER PRIMARY KEY, one INTEGER, scale REAL)",
     "CREATE TABLE nth(n INTEGER PRIMARY KEY)",
@@ -32,33 +33,55 @@ _TABLES = (
     "status BLOB, measured BLOB, each BLOB)",
     "CREATE TABLE error(cell INTEGER PRIMARY KEY, text TEXT)",
 )
-_FIXED = ("header", "axis", "status", "power", "nth")
 
 
 def create(connection: sqlite3.Connection, header: Mapping[str, str]) -> None:
     """Make the tables and the view of an empty store in an empty database, in autocommit mode."""
-    axes, measures = axes_of(header), json.loads(header["measures"])
-    for pragma in (f"page_size = {PAGE_BYTES}", f"application_id = {APPLICATION}", f"user_version = {FORMAT}"):
+    settings = (f"page_size = {PAGE_BYTES}", f"application_id = {APPLICATION}", f"user_version = {FORMAT}")
+    for pragma in (*settings, "cache_size = -65536"):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("BEGIN")
-    for table in _TABLES:
-        connection.execute(table)
-    fill = connection.executemany
-    fill("INSERT INTO header VALUES (?, ?)", header.items())
-    fill("INSERT INTO axis VALUES (?, ?, ?, ?)", _axis_rows(axes))
-    fill("INSERT INTO status VALUES (?, ?, ?)", [(i, one.name, one.value) for i, one in enumerate(Status)])
-    fill("INSERT INTO power VALUES (?, ?, ?)", _powers())
-    fill("INSERT INTO nth VALUES (?)", [(i,) for i in range(cells_in_a_row(len(measures)))])
-    connection.execute(_view(axes, measures))
+    for statement in _schema(header):
+        connection.execute(statement)
+    for table, rows in _fixed_rows(header).items():
+        width = next(connection.execute(f"SELECT count(*) FROM pragma_table_info('{table}')"))[0]
+        connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * width)})", rows)
     connection.execute("COMMIT")
 
 
-def fixed_content(connection: sqlite3.Connection) -> list[tuple[str, list[tuple[Any, ...]]]]:
-    """Return the schema and the rows that never change, as (table, rows)."""
-    schema = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name").fetchall()
-    orders = [(table, "1, 3" if table == "axis" else "1") for table in _FIXED]
-    rows = [(table, connection.execute(f"SELECT * FROM {table} ORDER BY {by}").fetchall()) for table, by in orders]
-    return [("schema", schema), *rows]
+def changed(connection: sqlite3.Connection, header: Mapping[str, str]) -> str | None:
+    """Return which of the parts that never change is not as a store of this header has it, None if all are."""
+    new = sqlite3.connect(":memory:", isolation_level=None)
+    for statement in _schema(header):
+        new.execute(statement)
+    every = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+    same = new.execute(every).fetchall() == connection.execute(every).fetchall()
+    new.close()
+    if not same:
+        return "schema"
+    for table, wanted in _fixed_rows(header).items():
+        found = connection.execute(f"SELECT * FROM {table} ORDER BY 1")
+        if any(one != other for one, other in itertools.zip_longest(found, wanted)):
+            return table
+    return None
+
+
+def _schema(header: Mapping[str, str]) -> list[str]:
+    return [*_TABLES, _view(axes_of(header), json.loads(header["measures"]))]
+
+
+def _fixed_rows(header: Mapping[str, str]) -> dict[str, Iterable[tuple[Any, ...]]]:
+    """Return the rows of the tables that never change, in the order of their first column."""
+    axes, measures = axes_of(header), json.loads(header["measures"])
+    starts = _starts(axes)
+    return {
+        "header": sorted(header.items()),
+        "axis": [(i, name, starts[i], len(values)) for i, (name, values) in enumerate(axes.items())],
+        "axis_value": enumerate(_plain(value) for values in axes.values() for value in values),
+        "status": [(code, one.name, one.value) for code, one in enumerate(Status)],
+        "power": _powers(),
+        "nth": [(i,) for i in range(cells_in_a_row(len(measures)))],
+    }
 
 
 def axes_of(header: Mapping[str, str]) -> dict[str, list[Any]]:
@@ -69,11 +92,14 @@ def axes_of(header: Mapping[str, str]) -> dict[str, list[Any]]:
     return grid if math.prod(len(values) for values in grid.values()) == int(header["n_cells"]) else {}
 
 
-def _axis_rows(axes: Mapping[str, Sequence[Any]]) -> Iterable[tuple[int, str, int, Any]]:
-    for number, (name, values) in enumerate(axes.items()):
-        for position, value in enumerate(values):
-            kept = isinstance(value, (float, str)) or (isinstance(value, int) and -(2**63) <= value < 2**63)
-            yield number, name, position, value if kept else json.dumps(value)
+def _starts(axes: Mapping[str, Sequence[Any]]) -> list[int]:
+    return [0, *itertools.accumulate(len(values) for values in axes.values())]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as SQLite has it; what it does not have as JSON."""
+    kept = isinstance(value, (float, str)) or (isinstance(value, int) and -(2**63) <= value < 2**63)
+    return value if kept else json.dumps(value)
 
 
 def _powers() -> Iterable[tuple[int, int, float | None]]:
@@ -89,10 +115,10 @@ def _view(axes: Mapping[str, Sequence[Any]], measures: Sequence[str]) -> str:
     width = len(measures)
     columns = _names(["cell", "status", "seconds", "error"], [*axes, *measures])
     outer, stride = ["cell"], math.prod(len(values) for values in axes.values())
-    for number, (values, name) in enumerate(zip(axes.values(), columns, strict=False)):
+    for first, values, name in zip(_starts(axes), axes.values(), columns, strict=False):
         stride //= len(values)
-        place = f"cell / {stride} % {len(values)}"
-        outer.append(f"(SELECT value FROM axis WHERE number = {number} AND position = {place}) AS {name}")
+        place = f"{first} + cell / {stride} % {len(values)}"
+        outer.append(f"(SELECT value FROM axis_value WHERE number = {place}) AS {name}")
     outer += [f"{_real(f'h{j}')} AS {name}" for j, name in enumerate(columns[len(axes) :])]
     outer += [
         f"(SELECT name FROM status WHERE code = 16 * {_digit('s', 1)} + {_digit('s', 2)}) AS status",

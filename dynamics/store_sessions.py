@@ -56,7 +56,7 @@ class Session:
         counts = np.bincount(status, minlength=len(Status))
         marks = [*self.marks, [now, cells]] if now - self.marks[-1][0] >= _MARK_SECONDS else self.marks
         return Session(
-            self.id, self.host, self.pid, self.started, now, None, self.rows + len(rows), cells,
+            self.id, self.host, self.pid, self.started, now, self.ended, self.rows + len(rows), cells,
             self.seconds + sum(row[3] for row in rows),
             [old + int(new) for old, new in zip(self.counts, counts, strict=True)], marks[-_MARKS:], self.environment,
         )  # fmt: skip

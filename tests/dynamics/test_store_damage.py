@@ -187,7 +187,7 @@ def forge(path: Path, *statements: str) -> None:
         (["UPDATE header SET value = '36' WHERE name = 'item.steps'"], "the checksum of its header"),
         (["DELETE FROM header WHERE name = 'seal'"], "the checksum of its header"),
         (["UPDATE power SET scale = 1 WHERE exponent = 1023"], "its power is not as it was written"),
-        (["UPDATE axis SET value = 9 WHERE position = 3"], "its axis is not as it was written"),
+        (["UPDATE axis_value SET value = 9 WHERE number = 3"], "its axis_value is not as it was written"),
         (["DROP VIEW cells", "CREATE VIEW cells AS SELECT * FROM chunk"], "its schema is not as it was written"),
         (["DROP TABLE chunk"], "is damaged"),
         (["PRAGMA application_id = 1"], "is damaged: its mark, or its header, is missing"),
