@@ -1,4 +1,9 @@
-"""The random numbers of a rule: one sequential stream, the same in every form of the state and for every slicing."""
+"""The random numbers of a rule: a function of the key, the step and the index, and of nothing else.
+
+The numbers of step t are made from NumPy's Philox generator with the run's key and the counter (0, t, 0, 0), so they
+are the same in every form of the state, for every slicing of the steps, on every number of threads, and after a
+resume. The numbers are filled in by compiled code (`kernels.cpu.random`).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import InputError
 from .embeddings import zero_sum_basis
+from .numbers import Seed, integer
 from .one_thread import one_thread
+from .restarting import generator_from
 from .stochastic import GradientNoise, StochasticGradientDescent, StochasticGradientFlow
 
 if TYPE_CHECKING:
@@ -19,24 +27,39 @@ if TYPE_CHECKING:
 _BYTES_PER_SLICE = 2**22
 
 
+def random_stream(rng: Seed) -> np.random.Generator:
+    """Return the stream of a run at step 0: a Philox generator whose key comes from the seed.
+
+    From a whole number >= 0 or a SeedSequence the key is what NumPy's ``Philox(seed)`` takes; from a Generator, its
+    next two words (it is copied, not moved).
+    """
+    if isinstance(rng, np.random.Generator):
+        key = generator_from(rng).integers(0, 2**64, 2, dtype=np.uint64)
+    else:
+        seed = rng if isinstance(rng, np.random.SeedSequence) else integer("rng", rng, minimum=0)
+        key = np.random.Philox(seed).state["state"]["key"]
+    return np.random.Generator(np.random.Philox(key=key))
+
+
 class Draws:
     """Token weights and additive noise for slices of steps; this one draws nothing.
 
     `take(k)` returns the token weights (k, N), or (1, N) if constant, and the noise (k, rank_E, rank_U), or (0, ..).
-    `rewind(used)` gives back the steps that the last `take` drew beyond those that were used.
+    `rewind(used)` gives back the steps that the last `take` took beyond those that were used, and writes the step
+    that comes next into the counter of the run's stream.
     """
 
     numbers_per_step = 0
 
     def __init__(
-        self, frequencies: NDArray[np.float64], generator: np.random.Generator | None = None, dtype: str = "float64"
+        self, frequencies: NDArray[np.float64], stream: np.random.Generator | None = None, dtype: str = "float64"
     ) -> None:
-        self._generator = generator
+        self._stream = stream
         self._weights = frequencies.reshape(1, -1)
         self._nothing = np.zeros((0, 0, 0), dtype)
         self._nothing.flags.writeable = False
-        self._before: Any = None
-        self._taken = 0
+        self._key, self._next = _position(stream)
+        self._first = self._next
 
     @property
     def largest_slice(self) -> int:
@@ -45,50 +68,77 @@ class Draws:
 
     def take(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return token weights and noise of the next `count` steps."""
-        if self.numbers_per_step == 0 or self._generator is None or count == 0:
-            return self._weights, self._nothing
-        self._before, self._taken = self._generator.bit_generator.state, count
-        return self._draw(count)
+        self._claim(count)
+        return self._draw(count) if count and self.numbers_per_step else (self._weights, self._nothing)
 
     def take_tokens(self, count: int) -> NDArray[np.int64]:
         """Return the tokens (k, B) of the batches of the next `count` steps, of a rule that draws batches."""
         raise NotImplementedError
 
     def rewind(self, used: int) -> None:
-        """Put the stream where it is after `used` of the steps last taken."""
-        if self._before is not None and used < self._taken and self._generator is not None:
-            self._generator.bit_generator.state = self._before
-            if used:
-                self._draw(used)
-        self._before = None
+        """Go to the step that comes after `used` of the steps last taken."""
+        self._next = self._first + used
+        if self._stream is not None and self.numbers_per_step:
+            bits = self._stream.bit_generator
+            state: dict[str, Any] = {**bits.state, "buffer_pos": 4}
+            state["state"] = {"key": self._key, "counter": np.array([0, self._next, 0, 0], np.uint64)}
+            bits.state = state
+
+    def _claim(self, count: int) -> None:
+        self._first, self._next = self._next, self._next + count
 
     def _draw(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return self._weights, self._nothing
+
+    def _normals(self, count: int, width: int) -> NDArray[np.float64]:
+        from ..kernels.cpu.random import fill_normals
+
+        normals = np.empty((count, width))
+        fill_normals(self._key, self._first, normals)
+        return normals
+
+
+def _position(stream: np.random.Generator | None) -> tuple[NDArray[np.uint64], int]:
+    """Return the key of a stream and the step that comes next."""
+    if stream is None:
+        return np.zeros(2, np.uint64), 0
+    state = stream.bit_generator.state
+    if state["bit_generator"] != "Philox":
+        raise InputError(
+            "random numbers are those of a Philox stream", state["bit_generator"],
+            "a run of an earlier version cannot go on; start again, or afresh with initial=run.final",
+        )  # fmt: skip
+    return state["state"]["key"].copy(), int(state["state"]["counter"][1])
 
 
 class BatchDraws(Draws):
     """The share of each token in a batch drawn with replacement."""
 
     def __init__(
-        self, frequencies: NDArray[np.float64], generator: np.random.Generator, batch_size: int, dtype: str
+        self, frequencies: NDArray[np.float64], stream: np.random.Generator, batch_size: int, dtype: str
     ) -> None:
-        super().__init__(frequencies, generator, dtype)
+        super().__init__(frequencies, stream, dtype)
+        from ..kernels.cpu.random import guide_of
+
         self._batch_size = batch_size
         cumulative = np.cumsum(frequencies)
         self._cumulative = cumulative / cumulative[-1]
+        self._guide = guide_of(self._cumulative)
         self.numbers_per_step = batch_size + frequencies.size
 
     def take_tokens(self, count: int) -> NDArray[np.int64]:
         """Return the tokens (k, B) of the batches of the next `count` steps."""
-        assert self._generator is not None
-        self._before, self._taken = self._generator.bit_generator.state, count
+        self._claim(count)
         tokens = self._tokens(count)
         tokens.flags.writeable = False
         return tokens
 
     def _tokens(self, count: int) -> NDArray[np.int64]:
-        assert self._generator is not None
-        return np.searchsorted(self._cumulative, self._generator.random((count, self._batch_size)), side="right")
+        from ..kernels.cpu.random import fill_tokens
+
+        tokens = np.empty((count, self._batch_size), np.int64)
+        fill_tokens(self._key, self._first, self._cumulative, self._guide, tokens)
+        return tokens
 
     def _draw(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         n_tokens = self._weights.shape[1]
@@ -108,19 +158,18 @@ class CovarianceDraws(Draws):
     def __init__(
         self,
         frequencies: NDArray[np.float64],
-        generator: np.random.Generator,
+        stream: np.random.Generator,
         noise: GradientNoise,
         dt: float,
         dtype: str,
     ) -> None:
-        super().__init__(frequencies, generator, dtype)
+        super().__init__(frequencies, stream, dtype)
         self._scale = math.sqrt(noise.learning_rate / (noise.batch_size * dt))
         self._roots = np.sqrt(frequencies)
         self.numbers_per_step = 3 * frequencies.size
 
     def _draw(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        assert self._generator is not None
-        noise = self._generator.standard_normal((count, self._roots.size)) * self._roots
+        noise = self._normals(count, self._roots.size) * self._roots
         # cumsum adds each row in order, whatever the number of rows; sum may not
         common = np.cumsum(noise, axis=1)[:, -1]
         weights = self._weights - self._scale * (noise - common[:, None] * self._weights)
@@ -132,15 +181,15 @@ class SpanDraws(Draws):
     """Standard normal coordinates (rank_E, rank_U) of the noise in orthonormal bases of the gradient span."""
 
     def __init__(
-        self, frequencies: NDArray[np.float64], generator: np.random.Generator, ranks: tuple[int, int], dtype: str
+        self, frequencies: NDArray[np.float64], stream: np.random.Generator, ranks: tuple[int, int], dtype: str
     ) -> None:
-        super().__init__(frequencies, generator, dtype)
+        super().__init__(frequencies, stream, dtype)
         self._ranks, self._dtype = ranks, dtype
         self.numbers_per_step = ranks[0] * ranks[1]
 
     def _draw(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        assert self._generator is not None
-        noise = self._generator.standard_normal((count, *self._ranks)).astype(self._dtype, copy=False)
+        noise = self._normals(count, self.numbers_per_step).reshape(count, *self._ranks)
+        noise = noise.astype(self._dtype, copy=False)
         noise.flags.writeable = False
         return self._weights, noise
 
@@ -184,15 +233,15 @@ def _basis(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.f
 
 
 def draws_of(
-    rule: Any, frequencies: NDArray[np.float64], generator: np.random.Generator | None, span: Span | None, dtype: str
+    rule: Any, frequencies: NDArray[np.float64], stream: np.random.Generator | None, span: Span | None, dtype: str
 ) -> Draws:
-    """Return the stream that a rule needs."""
-    if generator is None:
+    """Return the draws that a rule needs."""
+    if stream is None:
         return Draws(frequencies, None, dtype)
     if isinstance(rule, StochasticGradientDescent):
-        return BatchDraws(frequencies, generator, rule.batch_size, dtype)
+        return BatchDraws(frequencies, stream, rule.batch_size, dtype)
     if isinstance(rule, StochasticGradientFlow) and isinstance(rule.noise, GradientNoise):
-        return CovarianceDraws(frequencies, generator, rule.noise, rule.dt, dtype)
+        return CovarianceDraws(frequencies, stream, rule.noise, rule.dt, dtype)
     if span is not None:
-        return SpanDraws(frequencies, generator, span.ranks, dtype)
+        return SpanDraws(frequencies, stream, span.ranks, dtype)
     return Draws(frequencies, None, dtype)

@@ -13,7 +13,8 @@ from .associative_memory import AssociativeMemory
 from .continuous import run_flow
 from .descent import GradientFlow
 from .discrete import run_steps
-from .numbers import integer, random_generator, real
+from .draws import random_stream
+from .numbers import integer, real
 from .observing import known_observables, resolve
 from .one_thread import one_thread
 from .recorder import Clock
@@ -64,7 +65,8 @@ def simulate(
         stop: `when(name, relation, threshold)`, tested at every step; for a flow the time is located to 1e-12 of
             itself within the saved interval where the condition first holds.
         initial: the weights at the start; zero for a memory.
-        rng: seed of the rules that draw: an integer, a SeedSequence, or a Generator, which is copied.
+        rng: seed of the rules that draw: an integer, a SeedSequence, or a Generator, whose next two words are the
+            key of the run (it is copied, not moved). The numbers of a step depend on the key and the step alone.
 
     Other arguments:
         dtype: "float64" or "float32", of the state; problems are stored in float64.
@@ -119,9 +121,7 @@ def simulate(
             clock = Clock(_learning_rate(rule))
             generator = None
             if getattr(rule, "stochastic", False):
-                generator = generator_from(resume) if resume is not None else random_generator(rng)
-                if isinstance(rng, np.random.Generator) and resume is None:
-                    generator = generator_from(rng)
+                generator = generator_from(resume) if resume is not None else random_stream(rng)
             start = resume.restart.arrays.get("initial") if resume is not None else initial
             system = _system(problem, rule, form, start, dtype, generator)
             run = run_steps(

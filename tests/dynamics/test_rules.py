@@ -21,7 +21,7 @@ from traindyn.dynamics import (
     schedules,
     simulate,
 )
-from traindyn.dynamics.draws import BatchDraws, CovarianceDraws
+from traindyn.dynamics.draws import BatchDraws, CovarianceDraws, random_stream
 from traindyn.errors import InputError
 
 MEMORY = AssociativeMemory.random(6, 3, 4, "gaussian", "zipf", rng=1, output_embedding="gaussian")
@@ -101,7 +101,7 @@ def test_no_noise_is_descent() -> None:
 
 
 def test_batches_are_unbiased_with_the_variance_of_a_multinomial() -> None:
-    draws = BatchDraws(MEMORY.frequencies, np.random.default_rng(0), 5, "float64")
+    draws = BatchDraws(MEMORY.frequencies, random_stream(0), 5, "float64")
     shares, _ = draws.take(40_000)
     p = MEMORY.frequencies
     assert (np.abs(shares.sum(axis=1) - 1.0) < 1e-15).all()
@@ -125,9 +125,10 @@ def test_one_step_of_batches_has_the_mean_gradient() -> None:
 def test_batch_step_follows_the_drawn_tokens() -> None:
     rule = StochasticGradientDescent(0.7, 4)
     generator = np.random.default_rng(9)
-    uniform = np.random.default_rng(9).random((3, 4))
+    key = np.random.default_rng(9).integers(0, 2**64, 2, dtype=np.uint64)
     weights = START.copy()
-    for row in uniform:
+    for step in range(3):
+        row = np.random.Generator(np.random.Philox(key=key, counter=[0, step, 0, 0])).random(4)
         tokens = np.searchsorted(np.cumsum(MEMORY.frequencies), row, side="right")
         weights = weights - 0.7 * gradient(MEMORY, weights, np.bincount(tokens, minlength=6) / 4)
     run = simulate(MEMORY, rule, steps=3, initial=START, rng=generator)
@@ -138,7 +139,7 @@ def test_batch_step_follows_the_drawn_tokens() -> None:
 
 def test_gradient_noise_has_the_covariance_of_the_gradients() -> None:
     noise, dt = GradientNoise(batch_size=3, learning_rate=0.4), 0.1
-    draws = CovarianceDraws(MEMORY.frequencies, np.random.default_rng(1), noise, dt, "float64")
+    draws = CovarianceDraws(MEMORY.frequencies, random_stream(1), noise, dt, "float64")
     count = 60_000
     token_weights, _ = draws.take(count)
     units = np.eye(6)

@@ -1,8 +1,8 @@
 """How a function of this package becomes an instruction of compiled code.
 
 An instruction is one Python function that is run while code is compiled: it gets the operands as `Expression` s,
-writes the LLVM instructions, and returns the result. A call costs numba no compilation of its own, as that of a
-function compiled by numba would, and nothing remains of it but the instructions.
+writes the LLVM instructions, and returns the result (or a tuple, or None). A call costs numba no compilation of its
+own, as that of a function compiled by numba would, and nothing remains of it but the instructions.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ def _teach(key: Any, typing: Typing, write: Callable[..., Any], among: tuple[typ
             for kind, value in zip(sig.args, args, strict=True)
         ]
         result = write(*operands)
+        if isinstance(result, tuple):
+            return context.make_tuple(builder, sig.return_type, [part.value for part in result])
         return context.get_dummy_value() if result is None else result.value
 
     if among:

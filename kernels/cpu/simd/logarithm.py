@@ -34,6 +34,10 @@ def _number(exponent: Expression, bias: float | Expression) -> Expression:
     return (exponent | TWO_TO_MANTISSA[exponent.bits]).as_float() - bias
 
 
+def _usual_bias(x: Expression) -> float:
+    return float(2 ** MANTISSA_BITS[x.bits] + BIAS[x.bits])
+
+
 def _tail(f: Expression, coefficients: Sequence[float], rest: Expression | float = 0.0) -> Expression:
     """Return f - log(1 + f) - rest."""
     s = f / (f + 2.0)
@@ -42,17 +46,23 @@ def _tail(f: Expression, coefficients: Sequence[float], rest: Expression | float
     return half - fma(s, fma(z, polynomial(z, coefficients), half), rest)
 
 
+def log_of_positive(x: Expression, bias: float | Expression | None = None) -> Expression:
+    """Return log x for normal positive x; `bias` may be larger than usual by k to get log(x / 2^k)."""
+    bits = x.bits
+    exponent, mantissa = _exponent_and_mantissa(x)
+    k = _number(exponent, _usual_bias(x) if bias is None else bias)
+    f = mantissa - 1.0
+    return fma(k, LOG2_HIGH[bits], f - _tail(f, LOGARITHM_TAIL[bits], k * LOG2_LOW[bits]))
+
+
 @elementary
 def log(x: Expression) -> Expression:
     """Return the natural logarithm, within 1 unit in the last place; -infinity at zero, NaN below."""
     bits = x.bits
     subnormal = x < 2.0 ** (1 - BIAS[bits])
+    usual = _usual_bias(x)
     grown = select(subnormal, x * 2.0 ** MANTISSA_BITS[bits], x)
-    exponent, mantissa = _exponent_and_mantissa(grown)
-    bias = float(2 ** MANTISSA_BITS[bits] + BIAS[bits])
-    k = _number(exponent, select(subnormal, x.like(bias + MANTISSA_BITS[bits]), bias))
-    f = mantissa - 1.0
-    result = fma(k, LOG2_HIGH[bits], f - _tail(f, LOGARITHM_TAIL[bits], k * LOG2_LOW[bits]))
+    result = log_of_positive(grown, select(subnormal, x.like(usual + MANTISSA_BITS[bits]), usual))
     result = select(x.equals(0.0), x.like(-math.inf), select(x < math.inf, result, x))
     return select(x < 0.0, x.like(math.nan), result)
 
@@ -66,7 +76,7 @@ def log1p(x: Expression) -> Expression:
     # f = (1 + x) 2^-k - 1 rounded once: what the sum lost is in it; beyond 2^60 the sum lost nothing that counts
     scale = ((exponent.like(2 * BIAS[bits]) - exponent) << MANTISSA_BITS[bits]).as_float()
     f = select(x < 2.0**60, fma(x, scale, scale - 1.0), mantissa - 1.0)
-    k = _number(exponent, float(2 ** MANTISSA_BITS[bits] + BIAS[bits]))
+    k = _number(exponent, _usual_bias(x))
     result = fma(k, LOG2_HIGH[bits], f - _tail(f, LOGARITHM_TAIL[bits], k * LOG2_LOW[bits]))
     result = select(x.equals(-1.0), x.like(-math.inf), select(x < math.inf, result, x))
     return select(x < -1.0, x.like(math.nan), result.call("copysign", x))
