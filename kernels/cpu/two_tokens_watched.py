@@ -1,22 +1,23 @@
 r"""All measures of two-token runs in one pass: steps to accuracy and to settle, peak, spikes, end, least margin.
 
-A run need not go to its last step where its measures are decided. With a_i = rate c p_i, the pulls
-S_i = a_i q_i, q_i = 1/(1 + e^m_i), and l_i = log(1 + e^-m_i), so that L = p_1 l_1 + p_2 l_2, two facts hold in exact
-arithmetic for unit inputs:
+A run need not go to its last step where its measures are decided. Write a_i = rate c p_i for the largest pulls,
+q_i = 1/(1 + e^m_i) and l_i = log(1 + e^-m_i), so that L = p_1 l_1 + p_2 l_2. In exact arithmetic, for unit inputs:
 
-1. *Calm.* If rate c L_t <= 2 then L never rises again. Proof: the Hessian is sum_i p_i q_i (1 - q_i) c e_i e_i^T along
-   u_0 - u_1, with q_i = 1 - e^-l_i <= l_i, so that its norm is at most c sum_i p_i l_i = c L. The set {L <= L_t} is
-   convex and the Hessian at most c L_t on it; where rate c L_t <= 2, a step that starts in it cannot leave it (the
-   descent lemma along the step, up to the first exit), and lowers L. Induction.
-2. *Settled.* If moreover L_t < log(2) min(p_1, p_2) then all later steps are perfect, for p_i l_i <= L < p_i log 2.
+*Settled.* Let T_1, T_2 >= 0 be such that (i) a_i q (1 - q) <= 1 at m_i = T_i, and (ii) corr a_1 q_1 <= a_2 q_2 and
+corr a_2 q_2 <= a_1 q_1 at (T_1, T_2). Where m_1 >= T_1 and m_2 >= T_2 once, so it is for ever. Proof: by (i)
+m + a_i/(1 + e^m) grows with m from T_i on, and the other's pull is at most its pull at its T, so that the next m_1 is
+at least T_1 + a_1 q_1(T_1) - corr a_2 q_2(T_2) >= T_1 by (ii); m_2 likewise. Such a pair always exists: take the least
+T_i >= 0 with (i), 2 cosh T_i = a_i - 2 where a_i > 4, then raise the one whose pull is too strong for (ii) until
+corr times it equals the other's. For correlations <= 0 no margin ever falls, and a perfect step is settled at once.
 
-From the pulls alone: where S_1 + S_2 <= min(1.25, 0.45 min(a_1, a_2)), both q_i <= 0.45, hence l_i <= 2 log(2) q_i (the
-chord of a convex function), hence rate c L <= 1.74 and L <= 0.9 log(2) min(p_1, p_2): settled. For correlations <= 0
-no margin ever falls, and a perfect step is settled at once.
+*Calm.* If rate c L_t <= 2 then L never rises again. Proof: the Hessian is sum_i p_i q_i (1 - q_i) c e_i e_i^T along
+u_0 - u_1, with q_i = 1 - e^-l_i <= l_i, so that its norm is at most c sum_i p_i l_i = c L. The set {L <= L_t} is
+convex and the Hessian at most c L_t on it; where rate c L_t <= 2, a step that starts in it cannot leave it (the
+descent lemma along the step, up to the first exit), and lowers L. Induction.
 
-Rounding does not spoil this, for the bounds leave room: a step still makes at least an eighth of its first-order
-progress, while rounding moves a margin by half a unit in its last place at most, and not at all where the step is
-shorter than that; and the least margin of a settled run is at least 0.14. So:
+Rounding does not spoil this, for some room is kept: margins must exceed T_i by 1e-9, which keeps them from 0 by about
+as much, far more than rounding; and rate c L_t <= 1.75 leaves a step an eighth of its first-order fall of the loss,
+while rounding moves a margin by half a unit in its last place at most, and not at all where the step is shorter. So:
 
 * steps_to_settle is decided at a settled step;
 * peak_loss, peak_step, spike_height and spike_duration at a calm step outside of spikes;
@@ -69,18 +70,19 @@ LOSSES, ACCURACY, SETTLED, CALM, LEAST_MARGIN, TO_THE_END = 1, 2, 4, 8, 16, 32
 
 SPIKE_TOLERANCE = 1e-12
 _CALM = 1.75
-_SETTLED, _SHARE = 1.25, 0.45
+_ROOM = 1e-9
 
 # rows beyond those that all two-token sweeps have
-FREQUENT, RARE, SCALE, SETTLED_PULL = 6, 7, 8, 9
-REACHED, LAST_WRONG, SMALLEST, LOSS = 10, 11, 12, 13
-PEAK, PEAK_STEP, LEAST, HEIGHT, START, HIGHEST_START, DURATION = 14, 15, 16, 17, 18, 19, 20
-ROWS = 21
+FREQUENT, RARE, SCALE, FIRST_SETTLED, SECOND_SETTLED = 6, 7, 8, 9, 10
+REACHED, LAST_WRONG, SMALLEST, LOSS = 11, 12, 13, 14
+PEAK, PEAK_STEP, LEAST, HEIGHT, START, HIGHEST_START, DURATION = 15, 16, 17, 18, 19, 20, 21
+ROWS = 22
 
 # integers of a block: its clock, its lanes at work, the next cell of its chunk and the end of the chunk
 CLOCK, AT_WORK, NEXT, END = 0, 1, 2, 3
 INTEGERS = 4
 
+_ALL = (1 << LANES64) - 1
 _RIGHT, _SECOND_RIGHT = 16, 32  # places of the bits in what `_look_and_step` returns
 
 
@@ -106,7 +108,8 @@ def _look_and_step(states: Matrix, at: int, steps: int, wanted: int) -> int:
 
     alive = age >= 0.0
     decided = alive
-    settled = right & (pull + push <= load(states, at + SETTLED_PULL * LANES))
+    settled = right & (first >= load(states, at + FIRST_SETTLED * LANES))
+    settled = settled & (second >= load(states, at + SECOND_SETTLED * LANES))
     if wanted & SETTLED:
         decided = decided & settled
     if wanted & ACCURACY:
@@ -150,7 +153,7 @@ def _look_and_step(states: Matrix, at: int, steps: int, wanted: int) -> int:
     return int(bits | (mask_bits(first_right) << _RIGHT) | (mask_bits(second_right) << _SECOND_RIGHT))
 
 
-@compiled()
+@compiled(inline=True)
 def _write(
     states: Matrix, block: int, lane: int, first_right: bool, second_right: bool, places: Labels, out: Matrix, cell: int
 ) -> None:
@@ -183,35 +186,56 @@ def _write(
         out[cell, places[8]] = states[block, SMALLEST, lane]
 
 
-@compiled()
+@compiled(inline=True)
+def _settled(pull: float, push: float, correlation: float) -> tuple[float, float]:
+    """Return the margins T_1, T_2 from which on a run is settled, with room for rounding."""
+    if correlation <= 0.0:
+        return -math.inf, -math.inf
+    # e^T by (i), then by (ii)
+    first, second = 1.0, 1.0
+    if pull > 4.0:
+        half = 0.5 * pull - 1.0
+        first = half + math.sqrt((half - 1.0) * (half + 1.0))
+    if push > 4.0:
+        half = 0.5 * push - 1.0
+        second = half + math.sqrt((half - 1.0) * (half + 1.0))
+    ratio = correlation * pull * (1.0 + second) / (push * (1.0 + first))
+    if ratio > 1.0:
+        first = (1.0 + first) * ratio - 1.0
+    ratio = correlation * push * (1.0 + first) / (pull * (1.0 + second))
+    if ratio > 1.0:
+        second = (1.0 + second) * ratio - 1.0
+    return (1.0 + _ROOM) * math.log(first) + _ROOM, (1.0 + _ROOM) * math.log(second) + _ROOM
+
+
+@compiled(inline=True)
 def _begin(states: Matrix, block: int, lane: int, columns: Columns, strides: Labels, cell: int) -> None:
     """Let a lane start with a cell; -1 leaves it without work."""
-    for row in range(ROWS):
-        states[block, row, lane] = 0.0
-    if cell < 0:
-        states[block, AGE, lane] = -math.inf
-        return
-    frequent = columns[FREQUENT_COLUMN][cell * strides[FREQUENT_COLUMN]]
-    rare = columns[RARE_COLUMN][cell * strides[RARE_COLUMN]]
-    correlation = columns[CORRELATION_COLUMN][cell * strides[CORRELATION_COLUMN]]
-    scale = columns[RATE][cell * strides[RATE]] * columns[DISTANCE][cell * strides[DISTANCE]]
-    states[block, FIRST, lane] = columns[FIRST_COLUMN][cell * strides[FIRST_COLUMN]]
-    states[block, SECOND, lane] = columns[SECOND_COLUMN][cell * strides[SECOND_COLUMN]]
-    states[block, PULL, lane] = scale * frequent
-    states[block, PUSH, lane] = scale * rare
-    states[block, CORRELATION, lane] = correlation
-    states[block, FREQUENT, lane] = frequent
-    states[block, RARE, lane] = rare
-    states[block, SCALE, lane] = scale
-    least = min(_SETTLED, _SHARE * scale * min(frequent, rare))
-    states[block, SETTLED_PULL, lane] = least if correlation > 0.0 else math.inf
-    states[block, REACHED, lane] = states[block, LAST_WRONG, lane] = -1.0
-    states[block, SMALLEST, lane] = states[block, LEAST, lane] = math.inf
-    states[block, PEAK, lane] = -math.inf
-    states[block, HIGHEST_START, lane] = -1.0
+    states[block, AGE, lane] = -math.inf
+    if cell >= 0:
+        frequent = columns[FREQUENT_COLUMN][cell * strides[FREQUENT_COLUMN]]
+        rare = columns[RARE_COLUMN][cell * strides[RARE_COLUMN]]
+        correlation = columns[CORRELATION_COLUMN][cell * strides[CORRELATION_COLUMN]]
+        scale = columns[RATE][cell * strides[RATE]] * columns[DISTANCE][cell * strides[DISTANCE]]
+        states[block, FIRST, lane] = columns[FIRST_COLUMN][cell * strides[FIRST_COLUMN]]
+        states[block, SECOND, lane] = columns[SECOND_COLUMN][cell * strides[SECOND_COLUMN]]
+        states[block, PULL, lane] = scale * frequent
+        states[block, PUSH, lane] = scale * rare
+        states[block, CORRELATION, lane] = correlation
+        states[block, AGE, lane] = 0.0
+        states[block, FREQUENT, lane] = frequent
+        states[block, RARE, lane] = rare
+        states[block, SCALE, lane] = scale
+        first_settled, second_settled = _settled(scale * frequent, scale * rare, correlation)
+        states[block, FIRST_SETTLED, lane], states[block, SECOND_SETTLED, lane] = first_settled, second_settled
+        states[block, REACHED, lane] = states[block, LAST_WRONG, lane] = -1.0
+        states[block, SMALLEST, lane] = states[block, LEAST, lane] = math.inf
+        states[block, PEAK, lane] = -math.inf
+        states[block, PEAK_STEP, lane] = states[block, HEIGHT, lane] = states[block, DURATION, lane] = 0.0
+        states[block, HIGHEST_START, lane] = -1.0
 
 
-@compiled()
+@compiled(inline=True)
 def _next_cell(blocks: Labels, block: int, tickets: Labels, n_cells: int) -> int:
     """Return the next cell of a block's chunk, of a new chunk where that is empty, or -1 where there is none left."""
     if blocks[block, NEXT] == blocks[block, END]:
@@ -238,27 +262,29 @@ def two_token_measures(
     """
     for block in range(member, states.shape[0], members):
         clock, at_work = blocks[block, CLOCK], blocks[block, AT_WORK]
-        if clock == 0:
-            for lane in range(LANES):
-                cells[block, lane] = _next_cell(blocks, block, tickets, out.shape[0])
-                _begin(states, block, lane, columns, strides, cells[block, lane])
-                at_work += int(cells[block, lane] >= 0)
         stop = clock + rounds
-        while at_work > 0 and clock < stop:
+        fresh = clock == 0
+        while (at_work > 0 or fresh) and clock < stop:
             clock += 1
             for vector in range(VECTORS):
-                bits = _look_and_step(states, block * ROWS * LANES + vector * LANES64, steps, wanted)
-                leaving = bits & ((1 << LANES64) - 1)
+                bits = _ALL
+                if not fresh:
+                    bits = _look_and_step(states, block * ROWS * LANES + vector * LANES64, steps, wanted)
+                leaving = bits & _ALL
                 while leaving != 0:
                     place = trailing_zeros(leaving)
                     leaving &= leaving - 1
                     lane = vector * LANES64 + place
-                    first_right = (bits >> (_RIGHT + place)) & 1 == 1
-                    second_right = (bits >> (_SECOND_RIGHT + place)) & 1 == 1
-                    _write(states, block, lane, first_right, second_right, places, out, cells[block, lane])
-                    cells[block, lane] = _next_cell(blocks, block, tickets, out.shape[0])
-                    _begin(states, block, lane, columns, strides, cells[block, lane])
-                    at_work -= int(cells[block, lane] < 0)
+                    if cells[block, lane] >= 0:
+                        at_work -= 1
+                        first_right = (bits >> (_RIGHT + place)) & 1 == 1
+                        second_right = (bits >> (_SECOND_RIGHT + place)) & 1 == 1
+                        _write(states, block, lane, first_right, second_right, places, out, cells[block, lane])
+                    cell = _next_cell(blocks, block, tickets, out.shape[0])
+                    cells[block, lane] = cell
+                    _begin(states, block, lane, columns, strides, cell)
+                    at_work += int(cell >= 0)
+            fresh = False
         blocks[block, CLOCK], blocks[block, AT_WORK] = clock, at_work
 
 

@@ -13,6 +13,7 @@ from .particle_step import particle_step
 from .scores import scores
 from .sharpness import sharpness
 from .softmax_gradient import softmax_gradient
+from .two_token_descent import two_token_descent
 
 __all__ = [
     "accuracy",
@@ -25,4 +26,5 @@ __all__ = [
     "scores",
     "sharpness",
     "softmax_gradient",
+    "two_token_descent",
 ]
