@@ -1,4 +1,4 @@
-"""The command line: `traindyn verify | figure | claims | figures | info | cite`, also as `python -m traindyn`.
+"""The command line: `traindyn verify | sweep | figure | claims | figures | info | cite`, also as `python -m traindyn`.
 
 Every command imports what it needs when it runs, so that `--help` and a wrong call answer at once. Exit status: 0 when
 every outcome is the expected one, 1 when one is not, 2 on a wrong call, 130 when interrupted.
@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from traindyn import __version__
 from traindyn.errors import TraindynError, unknown_name
@@ -39,6 +39,51 @@ def _verify(given: argparse.Namespace) -> int:
         if path:
             print(f"wrote {path}")
     return int(report.exit_status)
+
+
+def _sweep(given: argparse.Namespace) -> int:
+    import traindyn as td
+    from traindyn.dynamics.cube_export import check_output, write
+    from traindyn.dynamics.sweep_file import read_sweep
+    from traindyn.errors import InputError
+
+    if (given.file is None) == (given.status is None):
+        raise InputError("a sweep needs a file, or --status and a store", None, "traindyn sweep FILE.toml")
+    if given.status is not None:
+        from traindyn.dynamics.store import Store
+
+        print(Store.summary(given.status))
+        return 0
+    arguments = read_sweep(given.file)
+    if given.out:
+        check_output(given.out)
+    if given.jobs is not None and given.jobs < 1:
+        raise InputError("jobs must be an integer >= 1", given.jobs)
+    with _workers(given.jobs) as executor:
+        answer = td.sweep(
+            **arguments, store=given.store, executor=executor, dry_run=given.dry_run,
+            progress=not given.quiet and sys.stderr.isatty(),
+        )  # fmt: skip
+    print(answer)
+    if given.dry_run:
+        return 0
+    if given.out:
+        write(answer, given.out)
+        print(f"wrote {given.out}")
+    if answer.missing:
+        print("traindyn: interrupted", file=sys.stderr)
+        return 130
+    return 1 if answer.errors else 0
+
+
+def _workers(jobs: int | None) -> contextlib.AbstractContextManager[Any]:
+    if jobs is None:
+        return contextlib.nullcontext()
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    # a fork of a process with threads may hang
+    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _claims(given: argparse.Namespace) -> int:
@@ -83,6 +128,8 @@ OPTIONAL = {
     "pytest": "check",
     "xarray": "data",
     "zarr": "data",
+    "pandas": "data",
+    "distributed": "cluster",
 }
 
 
@@ -152,6 +199,13 @@ def _warm() -> int:
                 with contextlib.suppress(InputError):  # not every rule and problem has every form
                     td.simulate(problem, rule, form=form, **({"time": 1.0} if flow else {"steps": 2}))
                     calls += 1
+    rates = {"learning_rate": [1.0, 2.0]}
+    builds = (td.Recipe(td.AssociativeMemory.two_tokens, td.GradientDescent),
+              lambda learning_rate: (wide, td.GradientDescent(learning_rate)))  # fmt: skip
+    for build in builds:
+        for measure in ("steps_to_accuracy", ("steps_to_accuracy", "peak_loss")):
+            td.sweep(build, rates, measure, steps=2)
+            calls += 1
     return calls
 
 
@@ -191,6 +245,22 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("--seed", type=int, default=0, help="seed of the random draws (default 0)")
     verify.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: one a core)")
     verify.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    sweep = add(
+        "sweep", _sweep, "run a grid of simulations, with a store that survives anything",
+        "  traindyn sweep figure3.toml --dry-run\n"
+        "  traindyn sweep figure3.toml --store figure3.db --out figure3.nc\n"
+        "  traindyn sweep --status figure3.db\n\n"
+        "a sweep that was stopped goes on when the same line is run again\n"
+        "exit status: 0 all cells ran, 1 some failed, 2 a wrong call, 130 interrupted",
+    )  # fmt: skip
+    sweep.add_argument("file", nargs="?", metavar="FILE.toml", help="problem, rule, grid and measures")
+    sweep.add_argument("--store", metavar="FILE.db", help="keep what is done, and go on from it")
+    sweep.add_argument("--status", metavar="FILE.db", help="show how far a store is, also while it is written")
+    sweep.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: threads of this one)")
+    sweep.add_argument("--out", metavar="FILE", help="write the cube as .csv, or .nc or .zarr (extra `data`)")
+    sweep.add_argument("--dry-run", action="store_true", help="time a sample, and say what the whole would take")
+    sweep.add_argument("--quiet", action="store_true", help="no progress bar")
 
     claims = add(
         "claims", _claims, "list the claims: id, form, expected outcome, title",

@@ -6,8 +6,8 @@ import math
 import threading
 import time
 import traceback
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 STATUSES = tuple(Status)
 CODES: Mapping[Status, int] = {status: code for code, status in enumerate(STATUSES)}
 FAILED = CODES[Status.FAILED]
+_UNDONE = CODES[Status.INTERRUPTED]
 _COUNT_STEPS = ("steps_to_accuracy", "steps_to_settle", "peak_step", "spike_duration")
 _HERE = Path(__file__).resolve().parent.parent
 _user_code = threading.RLock()
@@ -87,16 +88,19 @@ class Work:
         Raises: Stopped.
         """
         start = time.perf_counter()
-        shape = (cells.count, len(self.measures))
-        block = Block(cells.first, np.full(shape, math.nan), np.full(cells.count, FAILED, np.int8), {}, 0.0)
         with limited_threads(threads), slicing.cancelled_by(cancelled):
-            left = self._columns(cells, block, threads)
-            if left is None or left.size:
-                self._objects(cells, block, left, threads, cancelled)
-        return Block(block.first, block.values, block.status, block.errors, time.perf_counter() - start)
+            block = self._columns(cells, threads)
+            if block is None:
+                shape = (cells.count, len(self.measures))
+                block = Block(cells.first, np.full(shape, math.nan), np.full(cells.count, FAILED, np.int8), {}, 0.0)
+                self._objects(cells, block, range(cells.count), threads, cancelled)
+            elif (left := np.flatnonzero(block.status == _UNDONE)).size:
+                block.status[left] = FAILED
+                self._objects(cells, block, set(left.tolist()), threads, cancelled)
+        return replace(block, seconds=time.perf_counter() - start)
 
-    def _columns(self, cells: Cells, block: Block, threads: int) -> NDArray[np.intp] | None:
-        """Run the cells that come as columns of numbers; return the places of the others, None for all."""
+    def _columns(self, cells: Cells, threads: int) -> Block | None:
+        """Run the cells that come as columns of numbers, and leave the others undone; None where none does."""
         offered = getattr(self.build, "columns", None)
         if offered is None or not self.named or self.options or self.dtype != "float64" or self.steps is None:
             return None
@@ -105,21 +109,24 @@ class Work:
             return None
         from .two_token_columns import two_token_columns
 
-        valid = columns.pop("valid")
-        whole = bool(valid.all())
-        kept = columns if whole else {name: np.ascontiguousarray(column[valid]) for name, column in columns.items()}
-        values, status = two_token_columns(kept, self.names, self.steps, threads)
-        block.values[slice(None) if whole else valid], block.status[slice(None) if whole else valid] = values, status
-        return np.flatnonzero(~valid)
+        served = columns.pop("served")
+        if served.all():
+            values, status = two_token_columns(columns, self.names, self.steps, threads)
+        elif not served.any():
+            return None
+        else:
+            kept = {name: column[served] if len(column) > 1 else column for name, column in columns.items()}
+            values = np.full((cells.count, len(self.measures)), math.nan)
+            status = np.full(cells.count, _UNDONE, np.int8)
+            values[served], status[served] = two_token_columns(kept, self.names, self.steps, threads)
+        return Block(cells.first, values, status, {}, 0.0)
 
     def _objects(
-        self, cells: Cells, block: Block, places: NDArray[np.intp] | None, threads: int,
-        cancelled: threading.Event | None,
-    ) -> None:  # fmt: skip
-        wanted = None if places is None else set(places.tolist())
+        self, cells: Cells, block: Block, wanted: Container[int], threads: int, cancelled: threading.Event | None
+    ) -> None:
         groups: dict[Hashable, list[tuple[int, Any, Any]]] = {}
         for place, cell in enumerate(cells):
-            if wanted is not None and place not in wanted:
+            if place not in wanted:
                 continue
             if cancelled is not None and cancelled.is_set():
                 raise Stopped
@@ -139,6 +146,8 @@ class Work:
             at, problems, rules = zip(*members, strict=True)
             assert self.steps is not None
             values, status = run_group(problems, rules, self.names, self.steps, self.dtype, threads)
+            if (status == _UNDONE).any():
+                raise Stopped
             block.values[list(at)], block.status[list(at)] = values, status
 
     def built(self, cell: Mapping[str, Any]) -> tuple[Any, Any]:

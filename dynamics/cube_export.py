@@ -72,9 +72,9 @@ def to_zarr(cube: Cube, path: str | os.PathLike[str]) -> None:
     library("zarr", "to_zarr")
     dataset = to_xarray(cube)
     place = Path(path)
+    folder = _folder(place)
     if place.exists():
         raise FileError(f"{place} exists; choose another path, or remove it first")
-    folder = _folder(place)
     with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=folder) as temporary:
         made = Path(temporary) / "made.zarr"
         dataset.to_zarr(made, mode="w", consolidated=False)
@@ -87,7 +87,7 @@ def write(cube: Cube, path: str | os.PathLike[str]) -> None:
     Raises: InputError for another ending; MissingLibraryError; FileError.
     """
     place = Path(path)
-    kind = checked_kind(place)
+    kind = check_output(place)
     if kind == ".zarr":
         return to_zarr(cube, place)
     if kind == ".nc":
@@ -96,11 +96,20 @@ def write(cube: Cube, path: str | os.PathLike[str]) -> None:
     return _replaced(place, lambda made: _write_csv(cube, made))
 
 
-def checked_kind(path: str | os.PathLike[str]) -> str:
-    """Return the ending of a path if it names a format."""
-    kind = Path(path).suffix.lower()
+def check_output(path: str | os.PathLike[str]) -> str:
+    """Return the ending of a path if a cube can be written there, before the work is done.
+
+    Raises: InputError for an ending that names no format; MissingLibraryError; FileError.
+    """
+    place = Path(path)
+    kind = place.suffix.lower()
     if kind not in KINDS:
         raise InputError("the ending of the output names its format", str(path), f"one of {', '.join(KINDS)}")
+    for name in {".nc": ("xarray",), ".zarr": ("xarray", "zarr")}.get(kind, ()):
+        library(name, f"writing {kind}")
+    _folder(place)
+    if kind == ".zarr" and place.exists():
+        raise FileError(f"{place} exists; choose another path, or remove it first")
     return kind
 
 
@@ -141,12 +150,12 @@ def loaded(path: str | os.PathLike[str]) -> Cube:
     from .cube import Cube
     from .store import Store
 
-    store = Store.load(path)
-    values, status, done, _ = store.read()
-    header = dict(store.header)
+    with Store.load(path) as store:
+        values, status, done, _ = store.read()
+        header, notes, measures, failures = dict(store.header), dict(store.notes), store.measures, store.errors()
     axes = {name: _tupled(values_of) for name, values_of in header.pop("grid").items()}
     codes = np.where(done, status, CODES[Status.INTERRUPTED]).astype(np.int8)
-    return Cube(axes, tuple(store.measures), values, codes, store.errors(), {**header, **dict(store.notes)})
+    return Cube(axes, tuple(measures), values, codes, failures, {**header, **notes})
 
 
 def _tupled(value: Any) -> Any:

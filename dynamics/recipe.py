@@ -97,8 +97,8 @@ class Recipe:
     def columns(self, cells: Cells) -> dict[str, NDArray[Any]] | None:
         """Return the cells as columns for the two-token kernel; None for other problems, rules and values.
 
-        Columns: correlation (n,), frequencies (n, 2), learning_rate (n,), momentum (n,) and valid (n,), which is False
-        where the constructors would refuse the values.
+        Columns: correlation (n,), frequencies (n, 2), learning_rate (n,) and momentum (n,), or one row for all cells,
+        and served (n,), which is False where the constructors would refuse the values, and where there is momentum.
         """
         if self.problem != AssociativeMemory.two_tokens or self.rule is not GradientDescent:
             return None
@@ -106,7 +106,7 @@ class Recipe:
         if not axes <= self.known:
             return None
         columns: dict[str, NDArray[Any]] = {}
-        valid = np.ones(cells.count, np.bool_)
+        served = np.ones(cells.count, np.bool_)
         for name, (default, law) in _TWO_TOKEN_LAWS.items():
             on_axis = name in axes
             values = cells.numbers(name) if on_axis else _number(self.fixed.get(name, default))
@@ -116,9 +116,9 @@ class Recipe:
             if name == "frequencies":
                 values = _normalised(values, lawful)
             if not lawful.all():
-                valid &= cells.spread(name, lawful) if on_axis else False
-            columns[name] = cells.spread(name, values) if on_axis else np.repeat(values, cells.count, axis=0)
-        return {**columns, "valid": valid}
+                served &= cells.spread(name, lawful) if on_axis else False
+            columns[name] = cells.spread(name, values) if on_axis and len(values) > 1 else values
+        return {**columns, "served": served}
 
 
 def _remade(problem: Callable[..., Any], rule: Callable[..., Any], fixed: dict[str, Any]) -> Recipe:
@@ -173,5 +173,6 @@ _TWO_TOKEN_LAWS: dict[str, tuple[Any, _Law]] = {
     "correlation": (0.95, lambda values: np.abs(values) <= 1.0),
     "frequencies": ((0.75, 0.25), _frequencies_law),
     "learning_rate": (None, lambda values: (values > 0.0) & np.isfinite(values)),
-    "momentum": (0.0, lambda values: (values >= 0.0) & (values < 1.0)),
+    # cells with momentum, lawful or not, are built as objects
+    "momentum": (0.0, lambda values: values == 0.0),
 }

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 _SEGMENTS = 8
-_GROWTH = 8
+_GROWTH = 32
 AIM = 0.5  # seconds of work in a chunk
 _LEAST = 0.005  # seconds: below, handing a chunk out would cost as much as its work
 
@@ -96,25 +96,22 @@ class Schedule:
             segment.counted += count
         self._first = False
 
-    def work(self, left: bool = True) -> float | None:
-        """Seconds of one worker for what is not done, or for everything, by what each part of the grid took so far.
-
-        None before anything was seen.
-        """
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until all is done, by what each part of the grid took so far; None before anything was seen."""
         known = [segment.mean for segment in self._segments if segment.mean is not None]
         if not known:
             return None
         typical = sum(known) / len(known)
-        return sum(
-            (one.total - (one.done if left else 0)) * (typical if one.mean is None else one.mean)
-            for one in self._segments
-        )
+        work = sum((one.total - one.done) * (typical if one.mean is None else one.mean) for one in self._segments)
+        return work / self.width
 
     @property
-    def seconds_left(self) -> float | None:
-        """Seconds until all is done, with the workers at hand; None before anything was seen."""
-        work = self.work()
-        return None if work is None else work / self.width
+    def work_in_all(self) -> float:
+        """Seconds of one worker for all cells, by the last chunk of each part: its cells shared a call with most."""
+        paces = [segment.pace for segment in self._segments if segment.pace is not None]
+        typical = sum(paces) / max(len(paces), 1)
+        return sum(one.total * (typical if one.pace is None else one.pace) for one in self._segments)
 
 
 def _cut(ranges: list[tuple[int, int]], parts: int) -> list[list[tuple[int, int]]]:

@@ -49,6 +49,7 @@ class Estimate:
 
 def estimated(work: Work, grid: Grid, width: int, threads: int) -> Estimate:
     """Run cells from all parts of the grid, one chunk after another, for about two seconds, and extrapolate."""
+    work.run(grid.cells(0, 1), threads)  # compiles what has to be
     schedule = Schedule([(0, grid.size)], width, aim=_BUDGET / 16)
     start = time.perf_counter()
     sampled, rounds = 0, 0
@@ -59,7 +60,7 @@ def estimated(work: Work, grid: Grid, width: int, threads: int) -> Estimate:
         rounds += 1
         if time.perf_counter() - start > _BUDGET and rounds > 1:
             break
-    seconds = (schedule.work(left=False) or 0.0) / width
+    seconds = schedule.work_in_all / width
     probes = [grid.cell(place) for place in sorted({round(grid.size * k / 16) for k in range(16)})]
     batched = sum(_is_batched(work, cell) for cell in probes) / len(probes)
     numbers = 8 * len(work.measures)

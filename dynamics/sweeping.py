@@ -151,7 +151,7 @@ class _Run:
     ) -> None:
         self._work, self._grid, self._progress = work, grid, progress
         self._width = width
-        self._values: NDArray[np.float64] = np.full((grid.size, len(work.measures)), math.nan)
+        self._values: NDArray[np.float64] = np.empty((grid.size, len(work.measures)))
         self._codes: NDArray[np.int8] = np.full(grid.size, CODES[Status.INTERRUPTED], np.int8)
         self._errors: dict[int, str] = {}
         self._store: Store | None = None
@@ -221,6 +221,7 @@ class _Run:
         return told
 
     def _cube(self) -> Cube:
+        self._values[self._codes == CODES[Status.INTERRUPTED]] = math.nan
         axes = self._grid.axes
         header = {name: value for name, value in self._header.items() if name != "grid"}
         provenance = {**header, "environment": environment()}
@@ -306,4 +307,5 @@ def _check_first_cell(work: Work, grid: Grid) -> None:
             "build must return the same for the same cell", f"two different results for {cell}",
             "seed what it draws by a value of the cell, such as an axis named seed",
         )  # fmt: skip
-    work.tried(problem, rule)
+    if work.group(problem, rule) is None:
+        work.tried(problem, rule)

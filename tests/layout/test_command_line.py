@@ -17,12 +17,12 @@ import traindyn
 from traindyn import __main__ as command_line
 from traindyn.__main__ import main, parser
 
-COMMANDS = ("verify", "figure", "claims", "figures", "info", "cite")
+COMMANDS = ("verify", "sweep", "figure", "claims", "figures", "info", "cite")
 ONE = "cabannes2024.theorem2.descent_margin"
 
 
 def test_the_commands_are_the_ones_of_the_design() -> None:
-    assert parser().get_default("commands") == ("verify", "claims", "figure", "figures", "info", "cite")
+    assert parser().get_default("commands") == ("verify", "sweep", "claims", "figure", "figures", "info", "cite")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
