@@ -36,8 +36,9 @@ from .store_summary import Summary, summarised
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-# a commit is due after this many seconds, or when the pending rows hold as many seconds of computing
+# a commit is due at the latest so many seconds after the last one; before, when that many times its own length went by
 COMMIT_SECONDS = 0.5
+_COMMIT_SHARE = 20.0
 # how long a reader may hold the file before it is an error: at a commit by `write`, which only postpones; at `flush`
 _PATIENCE_WRITE, _PATIENCE_FLUSH = 0.5, 30.0
 _ERROR_LENGTH = 4000
@@ -51,7 +52,6 @@ class _State:
 
     session: Session
     pending: list[tuple[list[Row], list[tuple[int, str]]]] = field(default_factory=list)
-    work: float = 0.0
     size: int = 0
     since: float = 0.0
 
@@ -59,7 +59,6 @@ class _State:
         if not self.pending:
             self.since = now
         self.pending.append((rows, texts))
-        self.work += sum(row[3] for row in rows)
         self.size += sum(len(row[6]) for row in rows)
 
     @property
@@ -190,19 +189,19 @@ class Store(StoredCells):
         values: (m, k), NaN allowed; status: (m,), places in `Status`; seconds: of computing, one number of the whole
         range or (m,); errors: {flat index: text} of cells in the range.
 
-        Rows are committed together: when 0.5 s have gone by since the last commit, or when 0.5 s of computing are
-        pending. So a kill costs at most that much work again (what is pending is kept until the next `write`, `flush`
-        or `close`; call `flush` before a long wait). Raises InputError where a cell was written before; FileError
-        where the disk is full: nothing is lost then, and `flush` may be called again.
+        Rows are committed together, so that commits take at most about a twentieth of the time: 0.05 s after the last
+        commit where the disk is quick, at most 0.5 s after it where it is slow. What was handed over since then is
+        what a kill costs. It stays pending until the next `write`, `flush` or `close`: call `flush` before a long
+        wait. Raises InputError where a cell was written before; FileError where the disk is full: nothing is lost
+        then, and `flush` may be called again.
         """
         self._check_open()
         rows, texts = self._rows_of(first, values, status, seconds, errors or {})
         state, now = self._state, time.monotonic()
         self._done[first : first + sum(row[2] for row in rows)] = True
         state.add(rows, texts, now)
-        waited = now - self._asked
-        much = state.work >= COMMIT_SECONDS and waited >= 10.0 * self._commit_seconds
-        if waited >= COMMIT_SECONDS or much or state.size >= PIECE_BYTES:
+        due = max(0.1 * COMMIT_SECONDS, min(COMMIT_SECONDS, _COMMIT_SHARE * self._commit_seconds))
+        if now - self._asked >= due or state.size >= PIECE_BYTES:
             self._commit(_PATIENCE_WRITE, postpone=now - state.since < _PATIENCE_FLUSH)
         return not self._state.pending
 

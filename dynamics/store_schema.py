@@ -1,4 +1,4 @@
-"""Tables and views of a store, as SQL that every SQLite since 3.8.3 runs.
+"""Tables and views of a store, as SQL that every SQLite since 3.8.2 runs.
 
 The values of a row are packed: little-endian float64. The view `cells` unpacks them with nothing but SQLite's own
 `hex`, `substr` and `instr`: the sixteen hexadecimal digits of a value give its sign, its exponent, whose power of two

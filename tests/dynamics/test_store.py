@@ -245,33 +245,51 @@ def test_another_sweep_is_refused_by_what_differs(
     opened(path).close()  # and nobody holds it
 
 
-def test_commits_are_bounded_by_time_and_by_work(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
+def test_commits_wait_for_half_a_second_at_most(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, length = [100.0], [0.0]
+    write_rows = Store._write_rows
+
+    def slow(self: Store, *others: Any) -> None:
+        write_rows(self, *others)
+        now[0] += length[0]
+
+    monkeypatch.setattr(Store, "_write_rows", slow)
     monkeypatch.setattr(store_module.time, "monotonic", lambda: now[0])
 
     def safe() -> int:
         return Store.summary(path).done
 
     with opened(path) as store:
-        now[0] += 0.1
+        now[0] += 0.04
         fill(store, [(0, 1)])
         assert safe() == 0
-        now[0] += 0.45
-        fill(store, [(1, 2)])  # half a second has gone by
+        now[0] += 0.02
+        length[0] = 0.01
+        fill(store, [(1, 2)])  # 0.05 s have gone by, and commits cost nothing
         assert safe() == 2
-        now[0] += 0.1
-        fill(store, [(2, 3)], seconds=0.6)  # half a second of computing is pending
-        assert safe() == 3
-        now[0] += 0.1
-        assert store.write(3, VALUES[3:4], STATUS[3:4], 0.1, {3: "no"}) is False
-        assert store.read()[2].sum() == 4  # this process sees what is pending
-        assert store.errors() == {3: "no"}
-        assert safe() == 3
-        store.flush()
+        now[0] += 0.19
+        length[0] = 1.0
+        fill(store, [(2, 3)])  # twenty times a commit have not
+        assert safe() == 2
+        now[0] += 0.02
+        fill(store, [(3, 4)])
         assert safe() == 4
+        now[0] += 0.49  # a commit takes a second now
         fill(store, [(4, 5)])
         assert safe() == 4
-    assert safe() == 5  # leaving flushes
+        now[0] += 0.02
+        fill(store, [(5, 6)])
+        assert safe() == 6
+        now[0] += 0.1
+        assert store.write(6, VALUES[6:7], STATUS[6:7], 0.1, {6: "no"}) is False
+        assert store.read()[2].sum() == 7  # this process sees what is pending
+        assert store.errors() == {6: "no"}
+        assert safe() == 6
+        store.flush()
+        assert safe() == 7
+        fill(store, [(7, 8)])
+        assert safe() == 7
+    assert safe() == 8  # leaving flushes
 
 
 def test_leaving_by_an_error_keeps_what_was_written(path: Path) -> None:

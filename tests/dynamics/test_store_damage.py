@@ -180,6 +180,8 @@ def forge(path: Path, *statements: str) -> None:
         (["UPDATE chunk SET seconds = 3 WHERE first = 300"], "the checksum of cells 300 to 319"),
         (["UPDATE chunk SET each = NULL WHERE first = 300"], "the checksum of cells 300 to 319"),
         (["UPDATE chunk SET status = substr(status, 2) WHERE first = 300"], "the checksum of cells 300 to 319"),
+        (["UPDATE chunk SET status = CAST(substr(status, 2) || substr(status, 1, 1) AS BLOB) WHERE first = 300"],
+         "the checksum of cells 300 to 319"),
         (["UPDATE chunk SET measured = CAST(measured AS TEXT) WHERE first = 300"], "is damaged"),
         (["UPDATE session SET cells = 1"], "the checksum of its session 1"),
         (["UPDATE session SET host = 'other'"], "the checksum of its session 1"),
