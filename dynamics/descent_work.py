@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _REGISTERS = 9  # rows that the matrix product keeps in registers
 _TILE = 72  # tokens
 _COLUMNS = 1024  # classes: a tile of scores stays in the second cache
-_HEIGHT = 72  # rows of a square matrix
-_PARTS = 8  # a small problem is cut into about so many tiles, for that many threads
-_LEAST = 18  # rows: below, a tile costs more to hand out than it brings
+_HEIGHT = 126  # rows of a square matrix
+_TILES, _FEWEST_TOKENS = 8, 45  # a small problem is cut into up to so many tiles of at least so many tokens
+_BLOCKS, _FEWEST_ROWS = 4, 30  # and its weights into so many blocks of rows; below, products get slower
 
 # classes up to which, where they are fewer than the tokens, the weights are applied to the outputs
 _CLASSES_PER_DIMENSION = 4
@@ -36,9 +36,9 @@ def goes_by_class(n_tokens: int, n_classes: int, dim: int) -> bool:
     return n_classes < n_tokens and n_classes <= _CLASSES_PER_DIMENSION * dim
 
 
-def _part(length: int, largest: int) -> int:
-    """Return a multiple of the registers' rows: an even cut into at least `_PARTS` parts, if they are not tiny."""
-    parts = max(-(-length // largest), min(_PARTS, length // _LEAST), 1)
+def _part(length: int, largest: int, parts: int, fewest: int) -> int:
+    """Return a multiple of the registers' rows: an even cut into at least `parts`, if those are not tiny."""
+    parts = max(-(-length // largest), min(parts, length // fewest), 1)
     rows = -(-length // parts)
     return max(1, min(length, -(-rows // _REGISTERS) * _REGISTERS))
 
@@ -47,10 +47,10 @@ def sizes_of(n_tokens: int, n_classes: int, dim: int, whole_rows: bool) -> Sizes
     """Return the cut of a problem; `whole_rows` of scores where they are kept.
 
     >>> sizes_of(1000, 100_000, 64, False)
-    Sizes(tile=72, columns=1024, height=18)
+    Sizes(tile=72, columns=1024, height=36)
     """
     columns = n_classes if whole_rows else min(n_classes, _COLUMNS)
-    return Sizes(_part(n_tokens, _TILE), columns, _part(dim, _HEIGHT))
+    return Sizes(_part(n_tokens, _TILE, _TILES, _FEWEST_TOKENS), columns, _part(dim, _HEIGHT, _BLOCKS, _FEWEST_ROWS))
 
 
 def scratch_numbers(sizes: Sizes, n_tokens: int, n_classes: int, dim: int, width: int, batch: int) -> tuple[int, ...]:

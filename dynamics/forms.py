@@ -91,7 +91,8 @@ def state_bytes(form: str, n_tokens: int, n_classes: int, dim: int) -> float:
     if form == "weights":
         return 8.0 * (copies + square + work + n_tokens * width + (dim * n_classes if by_class else 0))
     grams = n_tokens**2 + (n_classes**2 if form == "particles" else 0)
-    return 8.0 * (copies + square + work + grams + 6 * n_tokens * width)
+    ends = 4 * n_tokens * n_classes  # W at the end is tried out on the scores
+    return 8.0 * (copies + square + work + grams + 6 * n_tokens * width + ends)
 
 
 def choose_form(problem: AssociativeMemory, rule: Any, form: str | None) -> str:
