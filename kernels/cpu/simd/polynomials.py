@@ -17,12 +17,14 @@ def polynomial(x: Expression, coefficients: Sequence[float]) -> Expression:
     """Return sum_k c_k x^k by Estrin's scheme: neighbours in pairs, pairs in pairs, a short chain of dependence."""
     terms: list[Operand] = list(coefficients)
     power = x
-    while True:
+    while len(terms) > 3:
         joined: list[Operand] = [fma(power, terms[k + 1], terms[k]) for k in range(0, len(terms) - 1, 2)]
         terms = joined + terms[len(terms) - len(terms) % 2 :]
-        if len(terms) == 1:
-            return x.like(terms[0])
         power = power * power
+    total = x.like(terms[-1])
+    for term in terms[-2::-1]:  # three terms in a row take no longer, and one product less
+        total = fma(total, power, term)
+    return total
 
 
 INVERSE_LOG2 = 1.0 / math.log(2.0)
