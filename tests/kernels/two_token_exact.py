@@ -13,10 +13,11 @@ def deciding_margin(cell: Sequence[float], steps: int, enough: float) -> tuple[f
     """Return (how closely the run's closest decision was taken, its step, how much relative errors of the loss grow).
 
     A decision is the sign of a margin (right or wrong), or which of two losses is the larger (in a spike or not, a new
-    peak or not). Its distance is divided by the standard deviation that independent relative errors of size one, of
-    the margins and of the pulls at every step, would give it to first order: the result is the relative error that
-    may turn the decision. Where errors do not grow this is the plain margin in its own units; where the run is
-    chaotic they do, and no arithmetic with rounding decides it. The run ends where the result falls below `enough`.
+    peak or not), or which of two spikes is the higher. Its distance is divided by the standard deviation that
+    independent relative errors of size one, of the margins and of the pulls at every step, would give it to first
+    order: the result is the relative error that may turn the decision. Where errors do not grow this is the plain
+    margin in its own units; where the run is chaotic they do, and no arithmetic with rounding decides it. The run ends
+    where the result falls below `enough`.
 
     `cell` holds rate, correlation, both frequencies, c, and both start margins.
     """
@@ -26,7 +27,7 @@ def deciding_margin(cell: Sequence[float], steps: int, enough: float) -> tuple[f
         margins = [first, second]
         spread = mpmath.zeros(2)  # covariance of the margins' errors
         closest, at, growth = mpmath.inf, 0, mpmath.mpf(1)
-        least = peak = None
+        least = peak = height = None
         tolerance = 1 + mpmath.mpf("1e-12")
         for step in range(steps + 1):
             shares = [1 / (1 + mpmath.exp(m)) for m in margins]
@@ -41,6 +42,11 @@ def deciding_margin(cell: Sequence[float], steps: int, enough: float) -> tuple[f
             found += [abs(loss - value * factor) / (moves + error)
                       for other in (least, peak) if other is not None
                       for value, error in [other] for factor in (1, tolerance)]  # fmt: skip
+            if least is not None and loss > least[0]:
+                rise = loss - least[0], moves + least[1]
+                if height is not None:
+                    found.append(abs(rise[0] - height[0]) / (rise[1] + height[1]))
+                height = rise if height is None or rise[0] > height[0] else height
             if found and min(found) < closest:
                 closest, at = min(found), step
             if closest < enough:
