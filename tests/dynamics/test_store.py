@@ -101,10 +101,13 @@ def test_any_number_of_measures(path: Path, measures: int) -> None:
     cells = 1000
     values, status = results(cells, measures)
     with Store.open(path, {}, cells, names) as store:
-        store.write(0, values, status, np.ones(cells), {cells - 1: "last"})
+        store.write(0, values[:600], status[:600], 3.0)  # more than one row
+        store.write(600, values[600:], status[600:], np.ones(400), {cells - 1: "last"})
     with Store.open(path, {}, cells, names) as store:
         assert store.read()[0].tobytes() == values.tobytes()
         assert store.errors() == {cells - 1: "last"}
+        np.testing.assert_allclose(store.read()[3], [0.005] * 600 + [1.0] * 400, rtol=1e-12)
+    assert Store.summary(path).sessions[0].seconds == pytest.approx(403.0)
 
 
 def test_any_sqlite_reads_one_row_a_cell(path: Path) -> None:

@@ -98,6 +98,14 @@ class Sweep:
                     return
             time.sleep(0.001)
 
+    def wait(self, seconds: float, looking: bool) -> None:
+        """Wait, asleep or looking at the store again and again: readers meet every stage of a commit."""
+        end = time.monotonic() + seconds
+        while looking and time.monotonic() < end:
+            if self.path.exists():
+                assert Store.summary(self.path).done >= self.found.sum()
+        time.sleep(max(0.0, end - time.monotonic()))
+
     def check_log(self, coordinator: int) -> None:
         """Follow the log: no cell is computed that had been found, or had been reported to be safe."""
         handed: list[slice] = []
@@ -173,7 +181,7 @@ def one_sweep(sweep: Sweep, server: Server, rng: random.Random, outcomes: Counte
         if deadly:
             if rng.random() < 0.7:
                 sweep.wait_until_opened()
-            time.sleep(10 ** rng.uniform(-4.0, -0.5))
+            sweep.wait(10 ** rng.uniform(-4.0, -0.5), looking=rng.random() < 0.3)
             outcomes[f"{'worker' if kill_one(sweep, pid, rng) else 'coordinator'} killed"] += 1
         code = server.ended()
         sweep.check_log(pid)

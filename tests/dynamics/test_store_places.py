@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -91,6 +92,11 @@ def test_a_file_that_may_not_grow_loses_nothing(tmp_path: Path, wal: bool) -> No
                 fill(store, 12000, 20000)
         except FileError as error:
             print(error)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        with opened(wal={wal}) as store:
+            fill(store, 12000, 12001); store.flush()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        print("all was safe: no error that the end of the session cannot be noted")
         """).splitlines()  # fmt: skip
     kept = r"3000 of 20000 cells are safe in the file, 9000 more were not written"
     assert printed[0] == printed[1]
@@ -98,10 +104,11 @@ def test_a_file_that_may_not_grow_loses_nothing(tmp_path: Path, wal: bool) -> No
     assert "make room and run the sweep again" in printed[0]
     assert printed[2:4] == ["3000 12000", "12000"]
     assert "12000 of 20000 cells are safe in the file, 8000 more were not written" in printed[4]
-    whole(tmp_path / "x.db", 12000)
+    assert "all was safe" in printed[5]
+    whole(tmp_path / "x.db", 12001)
     with opened(tmp_path / "x.db", wal=wal) as store:
-        assert store.missing() == [(12000, 20000)]
-        fill(store, 12000, 20000)
+        assert store.missing() == [(12001, 20000)]
+        fill(store, 12001, 20000)
     whole(tmp_path / "x.db", CELLS)
 
 
@@ -164,14 +171,19 @@ except FileError as error:
 """
 
 
-def test_places_that_cannot_be_written_are_told_before_any_work(tmp_path: Path) -> None:
-    for folder in [tmp_path, *tmp_path.parents[:2]]:
-        folder.chmod(0o755)
-    path = tmp_path / "x.db"
-    tmp_path.chmod(0o555)
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that every user can reach: those above `tmp_path` are private."""
+    with tempfile.TemporaryDirectory() as place:
+        yield Path(place)
+
+
+def test_places_that_cannot_be_written_are_told_before_any_work(public_folder: Path) -> None:
+    path = public_folder / "x.db"
+    public_folder.chmod(0o555)
     assert "the folder" in as_somebody(path, TRY)
-    assert list(tmp_path.iterdir()) == []
-    tmp_path.chmod(0o755)
+    assert list(public_folder.iterdir()) == []
+    public_folder.chmod(0o755)
     with opened(path) as store:
         fill(store, 0, 10)
     path.chmod(0o444)
@@ -181,13 +193,13 @@ def test_places_that_cannot_be_written_are_told_before_any_work(tmp_path: Path) 
     looked = as_somebody(path, "with Store.load(path) as s: print(s.read()[2].sum(), Store.summary(path).done)")
     assert looked.strip() == "10 10"
     path.chmod(0o666)
-    tmp_path.chmod(0o777)
+    public_folder.chmod(0o777)
     assert "x.db.lock: Permission denied" in as_somebody(path, TRY)
     path.chmod(0)
     unreadable = "try: Store.load(path)\nexcept FileError as error: print(error)"
     assert "cannot read" in as_somebody(path, unreadable)
     with pytest.raises(FileError, match="its folder does not exist; create"):
-        opened(tmp_path / "absent" / "x.db")
+        opened(public_folder / "absent" / "x.db")
 
 
 def deleted(path: Path) -> None:
@@ -312,6 +324,8 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
 
 def test_a_child_forked_from_the_coordinator_neither_writes_nor_unlocks(tmp_path: Path) -> None:
     printed = elsewhere(tmp_path / "x.db", """
+        from traindyn.dynamics import store as module
+        module.COMMIT_SECONDS = 1000.0
         store = opened()
         fill(store, 0, 10)
         child = os.fork()
@@ -325,6 +339,8 @@ def test_a_child_forked_from_the_coordinator_neither_writes_nor_unlocks(tmp_path
             del store, use
             sys.exit()
         os.waitpid(child, 0)
+        summary = Store.summary(path)
+        print(summary.done, summary.sessions[0].ended)
         import subprocess
         second = "import sys; from traindyn.dynamics.store import Store; Store.open(sys.argv[1], {}, 3, ('a',))"
         run = subprocess.run([sys.executable, "-c", second, path], capture_output=True, text=True)
@@ -332,12 +348,13 @@ def test_a_child_forked_from_the_coordinator_neither_writes_nor_unlocks(tmp_path
         fill(store, 10, 20)
         store.close()
         """).splitlines()  # fmt: skip
-    assert len(printed) == 4
+    assert len(printed) == 5
     assert "by process" in printed[0]
     assert "forked from it; let workers return their results" in printed[0]
     assert "forked from it" in printed[1]
     assert "is being written by process" in printed[2]
-    assert "is being written by process" in printed[3]
+    assert printed[3] == "0 None"  # nothing was written by the child, and no end noted
+    assert "is being written by process" in printed[4]
     whole(tmp_path / "x.db", 20)
 
 
