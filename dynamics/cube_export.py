@@ -77,7 +77,7 @@ def to_zarr(cube: Cube, path: str | os.PathLike[str]) -> None:
         raise FileError(f"{place} exists; choose another path, or remove it first")
     with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=folder) as temporary:
         made = Path(temporary) / "made.zarr"
-        dataset.to_zarr(made, mode="w", consolidated=False)
+        dataset.to_zarr(made, mode="w", consolidated=False, zarr_format=2)  # format 3 has no stable texts yet
         shutil.move(made, place)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import os
 import platform
 import types
 from collections.abc import Mapping
@@ -126,6 +127,8 @@ def _plain(value: Any, depth: int) -> str:
         return f"partial{inside([value.func, list(value.args), value.keywords])}"
     if isinstance(value, types.MethodType):
         return f"method{inside([value.__func__, value.__self__])}"
+    if isinstance(value, os.PathLike):
+        return repr(os.fspath(value))
     kind = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
     if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType)):
         return kind

@@ -76,7 +76,7 @@ def workers_of(executor: Executor) -> int:
     client = getattr(executor, "_client", None)  # dask.distributed
     if client is not None:
         with contextlib.suppress(Exception):
-            return max(1, sum(client.ncores().values()))
+            return max(1, int(sum(client.ncores().values())))
     for name in ("num_workers", "_max_workers"):
         count = getattr(executor, name, None)
         if isinstance(count, int) and count > 0:
@@ -124,7 +124,7 @@ class FanOut:
             # one more than the workers here, one more each where the way to them takes its time
             most = schedule.width + 1 if self._here else 2 * schedule.width + 1
             while len(pending) < most and (chosen := schedule.next()) is not None:
-                self._submit(executor, pending, *chosen, 1)
+                self._submit(executor, pending, schedule, *chosen, 1)
             if not pending:
                 return True
             done, _ = wait(pending, timeout=_LOOK, return_when=FIRST_COMPLETED)
@@ -142,7 +142,9 @@ class FanOut:
                 self._accept(future.result())
         return False
 
-    def _submit(self, executor: Executor, pending: _Pending, first: int, stop: int, attempt: int) -> None:
+    def _submit(
+        self, executor: Executor, pending: _Pending, schedule: Schedule, first: int, stop: int, attempt: int
+    ) -> None:
         cells = self._grid.cells(first, stop)
         try:
             if self._here:
@@ -150,7 +152,9 @@ class FanOut:
             else:
                 future = executor.submit(run_packed, self._data, cells, self._threads)
         except (BrokenExecutor, RuntimeError) as error:
-            raise SweepStopped(f"the executor takes no more work ({type(error).__name__}: {error})") from error
+            self._keep_the_done(pending, schedule)
+            how = "broke down" if isinstance(error, BrokenExecutor) else "takes no more work"
+            raise SweepStopped(f"the executor {how} ({type(error).__name__}: {error})") from error
         pending[future] = (first, stop, attempt)
 
     def _take(
@@ -181,7 +185,7 @@ class FanOut:
             self._keep_the_done(pending, schedule)
             times = "" if attempt == 1 else f" {attempt} times"
             raise SweepStopped(f"the cells {first} to {stop - 1} failed{times} ({told})") from failure
-        self._submit(executor, pending, first, stop, attempt + 1)
+        self._submit(executor, pending, schedule, first, stop, attempt + 1)
 
     def _keep_the_done(self, pending: _Pending, schedule: Schedule) -> None:
         """Take in what other workers had finished when one broke down."""

@@ -164,7 +164,9 @@ def _frequencies_law(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 def _normalised(values: NDArray[np.float64], lawful: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Divide by the sum where it is not 1, as the memory does; a sum of two numbers is rounded once."""
     total = values.sum(axis=1, keepdims=True)
-    return np.divide(values, total, out=values.copy(), where=(total != 1.0) & lawful[:, None])
+    normalised = values.copy()
+    np.divide(values, total, out=normalised, where=(total != 1.0) & lawful[:, None])
+    return normalised
 
 
 _Law = Callable[["NDArray[np.float64]"], "NDArray[np.bool_]"]

@@ -45,11 +45,32 @@ _UNKEPT = 0.5  # seconds for which a result may wait for others before it is on 
 
 
 @overload
-def sweep(build: Build, grid: Mapping[str, Iterable[Any]], measure: AnyMeasure | tuple[AnyMeasure, ...], *,
-          dry_run: Literal[False] = False, **others: Any) -> Cube: ...  # fmt: skip
+def sweep(
+    build: Build, grid: Mapping[str, Iterable[Any]], measure: AnyMeasure | tuple[AnyMeasure, ...], *,
+    steps: int | None = None, time: float | None = None, store: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None, rng: int | np.random.SeedSequence = 0, progress: bool = False,
+    dry_run: Literal[False] = False, dtype: str = "float64", threads: int | None = None, observe: Any = None,
+    save: Every | Logarithmic | At | None = None, stop: When | None = None, initial: Any = None,
+    form: str | None = None, wal: bool = False,
+) -> Cube: ...  # fmt: skip
 @overload
-def sweep(build: Build, grid: Mapping[str, Iterable[Any]], measure: AnyMeasure | tuple[AnyMeasure, ...], *,
-          dry_run: Literal[True], **others: Any) -> Estimate: ...  # fmt: skip
+def sweep(
+    build: Build, grid: Mapping[str, Iterable[Any]], measure: AnyMeasure | tuple[AnyMeasure, ...], *,
+    steps: int | None = None, time: float | None = None, store: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None, rng: int | np.random.SeedSequence = 0, progress: bool = False,
+    dry_run: Literal[True], dtype: str = "float64", threads: int | None = None, observe: Any = None,
+    save: Every | Logarithmic | At | None = None, stop: When | None = None, initial: Any = None,
+    form: str | None = None, wal: bool = False,
+) -> Estimate: ...  # fmt: skip
+@overload
+def sweep(
+    build: Build, grid: Mapping[str, Iterable[Any]], measure: AnyMeasure | tuple[AnyMeasure, ...], *,
+    steps: int | None = None, time: float | None = None, store: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None, rng: int | np.random.SeedSequence = 0, progress: bool = False,
+    dry_run: bool, dtype: str = "float64", threads: int | None = None, observe: Any = None,
+    save: Every | Logarithmic | At | None = None, stop: When | None = None, initial: Any = None,
+    form: str | None = None, wal: bool = False,
+) -> Cube | Estimate: ...  # fmt: skip
 def sweep(
     build: Build,
     grid: Mapping[str, Iterable[Any]],
