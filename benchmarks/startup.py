@@ -11,8 +11,7 @@ import time
 from timing import Row
 
 SIMULATE = (
-    "import traindyn as td; m = td.AssociativeMemory.two_tokens();"
-    "td.simulate(m, td.GradientDescent(1.0), steps=10)"
+    "import traindyn as td; m = td.AssociativeMemory.two_tokens();td.simulate(m, td.GradientDescent(1.0), steps=10)"
 )
 FLOW = "import traindyn as td; td.simulate(td.AssociativeMemory.two_tokens(), td.GradientFlow(), time=1e10)"
 CHECK = "import traindyn as td; td.check('cabannes2024.theorem2.descent_margin', form='printed')"
