@@ -51,6 +51,7 @@ def memory_system(
     from .memory_margins import MarginSystem
     from .memory_particles import HalfSystem, ParticleSystem
     from .memory_weights import AdaptiveSystem, WeightSystem
+    from .tiny_system import TinySystem, is_tiny
 
     chosen = choose_form(problem, rule, form)
     check_memory(0, {}, state_bytes(chosen, problem.n_tokens, problem.n_classes, problem.dim))
@@ -59,6 +60,8 @@ def memory_system(
         "margins": MarginSystem, "particles": ParticleSystem, "half": HalfSystem, "weights": WeightSystem
     }  # fmt: skip
     kind = AdaptiveSystem if isinstance(rule, Adam) else kinds[chosen]
+    if form in (None, "particles") and chosen != "margins" and is_tiny(problem, rule, dtype):
+        kind = TinySystem
     return kind(problem, rule, start, dtype, generator)
 
 
