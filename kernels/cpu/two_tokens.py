@@ -51,12 +51,12 @@ def small_of(margin: Vector) -> Any:
 
 
 @compiled(inline=True)
-def stepped(first: Vector, second: Vector, pull: Vector, push: Vector, correlation: Vector) -> tuple[Vector, Vector]:
-    """Return the margins after a step, where the gradients pull them by `pull` and `push`.
+def moves(pull: Vector, push: Vector, correlation: Vector) -> tuple[Vector, Vector]:
+    """Return by how much the margins grow in a step, where the gradients pull them by `pull` and `push`.
 
-    For equal arguments the two moves at correlation 1 are each other's negative, to the last bit.
+    At correlation 1 the two are each other's negative, to the last bit.
     """
-    return first + fnma(correlation, push, pull), second + fnma(correlation, pull, push)
+    return fnma(correlation, push, pull), fnma(correlation, pull, push)
 
 
 @compiled()

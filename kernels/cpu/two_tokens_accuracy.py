@@ -31,8 +31,8 @@ from .two_tokens import (
     VECTORS,
     Columns,
     column,
+    moves,
     small_of,
-    stepped,
     wrong_share,
 )
 
@@ -52,29 +52,27 @@ _ALL_LANES = (1 << LANES) - 1
 
 
 @compiled(inline=True)
-def _moved(first: Vector, second: Vector, pull: Vector, push: Vector, correlation: Vector) -> tuple[Vector, Vector]:
-    """Return the margins after a step; pull and push are rate c p_1 and rate c p_2."""
-    return stepped(
-        first, second, pull * wrong_share(small_of(first), first), push * wrong_share(small_of(second), second),
-        correlation,
-    )  # fmt: skip
+def _moves(first: Vector, second: Vector, pull: Vector, push: Vector, correlation: Vector) -> tuple[Vector, Vector]:
+    """Return by how much the margins grow in a step; pull and push are rate c p_1 and rate c p_2."""
+    return moves(
+        pull * wrong_share(small_of(first), first), push * wrong_share(small_of(second), second), correlation
+    )
 
 
 @compiled()
-def _walk(states: Matrix, block: int, rounds: int) -> int:
+def _walk(states: Matrix, block: int, rounds: int, end: int) -> int:
     """Move the lanes of a block by some steps, but for those that are right in both tokens; return these as bits."""
     base = block * ROWS * LANES
     for _ in range(rounds):
-        for vector in range(VECTORS):
-            at = base + vector * LANES64
+        for at in range(base, base + end, LANES64):
             first, second, age = load(states, at), load(states, at + LANES), load(states, at + AGE * LANES)
             right = (first > 0.0) & (second > 0.0)
-            after = _moved(
+            grown = _moves(
                 first, second, load(states, at + PULL * LANES), load(states, at + PUSH * LANES),
                 load(states, at + CORRELATION * LANES),
             )  # fmt: skip
-            store(states, at, select(right, first, after[0]))
-            store(states, at + LANES, select(right, second, after[1]))
+            store(states, at, select(right, first, first + grown[0]))
+            store(states, at + LANES, select(right, second, second + grown[1]))
             store(states, at + AGE * LANES, select(right, age, age + 1.0))
     found = 0
     for vector in range(VECTORS):
@@ -111,8 +109,8 @@ def _open_chunk(
         age = first - first
         right = (first > 0.0) & (second > 0.0)
         for _ in range(min(EARLY, steps)):
-            after = _moved(first, second, pull, push, correlation)
-            first, second = select(right, first, after[0]), select(right, second, after[1])
+            grown = _moves(first, second, pull, push, correlation)
+            first, second = select(right, first, first + grown[0]), select(right, second, second + grown[1])
             age = select(right, age, age + 1.0)
             right = (first > 0.0) & (second > 0.0)
         store_first(out, cell, count, select(right, age, math.nan))
@@ -143,6 +141,7 @@ def steps_to_accuracy(
 
     Cost: 2 exponentials, 2 divisions and 15 other operations a step and lane; some 30 more a cell.
     """
+    width = states.shape[2]  # LANES; if the compiler knew, it would unroll the vectors and run out of registers
     for block in range(member, states.shape[0], members):
         clock, at_work = blocks[block, CLOCK], blocks[block, AT_WORK]
         following, ready = blocks[block, NEXT], blocks[block, READY]
@@ -177,7 +176,7 @@ def steps_to_accuracy(
                 break
             if clock < until:
                 taken = min(TOGETHER, until - clock)
-                leaving = _walk(states, block, taken)
+                leaving = _walk(states, block, taken, width)
                 clock += taken
                 continue
             # runs that are out of steps leave; the oldest of the others says when to look again

@@ -54,8 +54,8 @@ from .two_tokens import (
     SECOND_COLUMN,
     VECTORS,
     Columns,
+    moves,
     small_of,
-    stepped,
     wrong_share,
 )
 
@@ -142,9 +142,9 @@ def _look_and_step(states: Matrix, at: int, steps: int, wanted: int) -> int:
         if wanted & CALM:
             decided = decided & ~inside & (load(states, at + SCALE * LANES) * loss <= _CALM)
 
-    moved = stepped(first, second, pull, push, load(states, at + CORRELATION * LANES))
-    store(states, at, moved[0])
-    store(states, at + LANES, moved[1])
+    grown = moves(pull, push, load(states, at + CORRELATION * LANES))
+    store(states, at, first + grown[0])
+    store(states, at + LANES, second + grown[1])
     store(states, at + AGE * LANES, age + 1.0)
     ended = alive & (age >= steps)
     bits = mask_bits(ended) if wanted & TO_THE_END else mask_bits(ended | decided)
