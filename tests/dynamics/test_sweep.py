@@ -312,7 +312,7 @@ def test_what_cannot_be_pickled_is_refused_with_the_cure(monkeypatch: pytest.Mon
         with lock:
             return two_tokens(correlation, learning_rate)
 
-    with ProcessPoolExecutor(1) as pool:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         message = refuse(build, GRID, "peak_loss", steps=10, executor=pool)
     assert "must be picklable" in message
     assert "td.Recipe" in message

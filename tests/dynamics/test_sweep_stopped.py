@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -64,7 +65,8 @@ def test_a_dead_worker_loses_nothing_that_was_done(tmp_path: Path, whole: td.Cub
     store = tmp_path / "sweep.db"
     build = DiesOnce(tmp_path / "died", 33)
     stopped = pytest.raises(SweepStopped, match=r"broke down.*sweep\.db.*to go on")
-    with ProcessPoolExecutor(2) as pool, stopped as caught:
+    spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    with ProcessPoolExecutor(2, mp_context=spawn) as pool, stopped as caught:
         swept(build, store=store, executor=pool)
     partial = caught.value.cube
     done = partial.status != td.Status.INTERRUPTED
