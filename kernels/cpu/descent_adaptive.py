@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..arrays import Labels, Matrix
 from ..compile import compiled
+from .borrowing import borrowed
 from .descent_arguments import Memory, Motion, Record, Rows, Scratch, Sizes
 from .descent_record import GO_ON, NOT_FINITE, REACHED_END, is_due, judge
 from .descent_tiles import chosen_row, count_tiles, front
@@ -54,6 +55,16 @@ def adaptive_slice(
 
     Cost a step: 4 N M d + 4 min(N, M) d^2 operations, N M exponentials, d^2 roots and divisions.
     """
+    # the caller holds them: the functions below need not count references
+    sync = borrowed(sync)
+    transposed = borrowed(transposed)
+    adaptation = borrowed(adaptation)
+    by_class = borrowed(by_class)
+    memory = borrowed(memory)
+    rows = borrowed(rows)
+    scratch = borrowed(scratch)
+    motion = borrowed(motion)
+    record = borrowed(record)
     dim = transposed.shape[0]
     blocks = count_tiles(dim, sizes.height)
     taken = 0

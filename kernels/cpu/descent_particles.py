@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
+from .borrowing import borrowed
 from .descent_arguments import Memory, Motion, Record, Rows, Scratch, Sizes, States
 from .descent_record import GO_ON, NOT_FINITE, REACHED_END, is_due, judge
 from .descent_tiles import chosen_row, count_tiles, front, pull, residual_tile
@@ -170,6 +171,14 @@ def particle_slice(
 
     Cost a step: 2 N M (N + M) operations, half-way 4 N M d + 2 N^2 d, and N M exponentials.
     """
+    # the caller holds them: the functions below need not count references
+    sync = borrowed(sync)
+    particles = borrowed(particles)
+    memory = borrowed(memory)
+    rows = borrowed(rows)
+    scratch = borrowed(scratch)
+    motion = borrowed(motion)
+    record = borrowed(record)
     n_tokens, dim = memory.inputs.shape
     tiles = count_tiles(n_tokens, sizes.tile)
     blocks = count_tiles(dim, sizes.height) if particles.square.shape[0] > 0 else 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
+from .borrowing import borrowed
 from .descent_arguments import Memory, Motion, Record, Rows, Scratch, Sizes
 from .descent_record import GO_ON, NOT_FINITE, REACHED_END, is_due, judge
 from .descent_tiles import chosen_row, count_tiles, front, gather, pull, residual_tile
@@ -135,6 +136,16 @@ def weight_slice(
 
     Of a batch of B tokens drawn: 4 B (M d + d^2) operations, and those of all scores where the step is looked at.
     """
+    # the caller holds them: the functions below need not count references
+    sync = borrowed(sync)
+    transposed = borrowed(transposed)
+    velocity = borrowed(velocity)
+    by_class = borrowed(by_class)
+    memory = borrowed(memory)
+    rows = borrowed(rows)
+    scratch = borrowed(scratch)
+    motion = borrowed(motion)
+    record = borrowed(record)
     dim = transposed.shape[0]
     blocks = count_tiles(dim, sizes.height)
     is_batch = motion.batches.shape[0] > 0
