@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from traindyn.dynamics import store as store_module
-from traindyn.dynamics import store_connection
+from traindyn.dynamics import store_connection, store_lock
 from traindyn.dynamics.store import Store
 from traindyn.errors import FileError
 
@@ -297,6 +297,22 @@ def test_a_second_coordinator_is_refused(tmp_path: Path) -> None:
             fill(store, store.missing()[0][0], store.missing()[0][0] + 5)
         assert elsewhere(path, TRY) == ""
     whole(path, 10)
+
+
+def test_a_lock_file_that_is_deleted_while_it_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between opening the file and locking it another process may delete it: that lock would be on no name."""
+    path, lockf, calls = tmp_path / "x.db", store_lock.fcntl.lockf, []
+
+    def late(descriptor: int, how: int) -> None:
+        if not calls:
+            path.with_name("x.db.lock").unlink()
+        calls.append(descriptor)
+        lockf(descriptor, how)
+
+    monkeypatch.setattr(store_lock.fcntl, "lockf", late)
+    with opened(path):
+        assert len(calls) == 2
+        assert "is being written by" in elsewhere(path, TRY)
 
 
 def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def check(folder: Path, kills: int, seed: int, cells: int) -> None:
 
 
 def test_a_sweep_that_is_killed_goes_on(tmp_path: Path) -> None:
-    check(tmp_path, 2, seed=1, cells=3000)
+    check(tmp_path, 2, seed=1, cells=1500)
 
 
 @pytest.mark.slow
