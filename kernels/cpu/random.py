@@ -58,17 +58,10 @@ def _put(out: NDArray[np.float64], step: int, start: int, a: Any, b: Any, c: Any
         store_first(out, place + 3 * width, left - 3 * width, d)
 
 
-@compiled()
 def guide_of(cumulative: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return, for k = 0..N, the first token whose cumulative frequency exceeds k / N: where a search can start."""
-    count = cumulative.size
-    guide = np.empty(count + 1, np.int64)
-    token = 0
-    for k in range(count + 1):
-        while token < count - 1 and cumulative[token] <= k / count:
-            token += 1
-        guide[k] = token
-    return guide
+    starts = np.searchsorted(cumulative, np.arange(cumulative.size + 1) / cumulative.size, side="right")
+    return np.minimum(starts, cumulative.size - 1).astype(np.int64)
 
 
 @compiled()
