@@ -92,6 +92,7 @@ def descend_in_lanes(
     in_margins = output_grams.shape[1] == 0
     order = _places(targets, all_scores.shape[2], width)
     residual, moved = np.empty_like(all_scores[0]), np.empty_like(all_scores[0])
+    scales, ones = np.ones_like(all_rates[0]), np.ones_like(all_rates[0])
     with_momentum = momenta.max() > 0.0
     for block in range(member, all_scores.shape[0], members):
         scores, velocity, seen, momentum = all_scores[block], all_velocities[block], all_seen[block], all_momenta[block]
@@ -126,7 +127,7 @@ def descend_in_lanes(
                 if in_margins:
                     lead, losses = lane_margin_residuals(scores, weights, scaled, residual, with_loss)
                 else:
-                    lead, losses = lane_residuals(scores, order, weights, scaled, residual, with_loss)
+                    lead, losses = lane_residuals(scores, order, weights, scaled, residual, scales, with_loss)
                 age = load(seen, AGE * width)
                 broken = age != age
                 if watched:
@@ -153,11 +154,11 @@ def descend_in_lanes(
                             elif stop_when_perfect and (perfect >> lane) & 1:
                                 codes[cell] = STOPPED
                 if with_momentum:
-                    _gather_speed(residual, velocity, momentum)
+                    _gather_speed(scales, residual, velocity, momentum)
                 if in_margins:
                     subtract_product_lanes(input_gram, residual, scores)
                 else:
-                    multiply_lanes(residual, output_gram, moved)
+                    multiply_lanes(ones if with_momentum else scales, residual, output_gram, moved)
                     subtract_product_lanes(input_gram, moved, scores)
                 store(seen, AGE * width, age + number(1.0))
 
@@ -201,13 +202,18 @@ def _not_finite(scores: Matrix) -> Any:
 
 
 @compiled()
-def _gather_speed(residual: Matrix, velocity: Matrix, momentum: Vector) -> None:
-    """Set velocity and residual to momentum * velocity + residual."""
+def _gather_speed(scales: Matrix, residual: Matrix, velocity: Matrix, momentum: Vector) -> None:
+    """Set velocity and residual to momentum * velocity + scales * residual."""
+    width = lanes(residual)
     factor = load(momentum, 0)
-    for place in range(0, residual.size, lanes(residual)):
-        faster = fma(factor, load(velocity, place), load(residual, place))
-        store(velocity, place, faster)
-        store(residual, place, faster)
+    place = 0
+    for token in range(residual.shape[0]):
+        scale = load(scales, token * width)
+        for _ in range(residual.shape[1]):
+            faster = fma(factor, load(velocity, place), load(residual, place) * scale)
+            store(velocity, place, faster)
+            store(residual, place, faster)
+            place += width
 
 
 @compiled()

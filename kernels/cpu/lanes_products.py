@@ -31,13 +31,13 @@ EDGE = 5 if LANES64 == 8 else 3
 _Array = tuple[Any, Any, Any, Any]
 
 
-def _tile_type(left: Any, right: Any, out: Any, *integers: Any) -> Any:
-    arrays = left, right, out
-    if not all(isinstance(array, types.Array) and array.layout == "C" and array.ndim == 3 for array in arrays):
+def _tile_type(*arguments: Any) -> Any:
+    arrays, integers = arguments[:-4], arguments[-4:]
+    if not all(isinstance(array, types.Array) and array.layout == "C" for array in arrays):
         return None
-    if len(integers) != 4 or not out.mutable or len({array.dtype for array in arrays}) != 1:
+    if not all(isinstance(integer, types.Integer) for integer in integers):
         return None
-    return types.none, [left, right, out, *[types.intp] * 4]
+    return types.none, [*arrays, *[types.intp] * 4]
 
 
 def _extent(array: _Array, axis: int) -> Any:
@@ -52,7 +52,7 @@ def _entry(array: _Array, row: Any, column: Any) -> Expression:
 
 def _place(array: _Array, row: Any, column: Any) -> Expression:
     builder = array[1]
-    index = builder.add(builder.mul(row, _extent(array, 1)), column)
+    index = builder.add(builder.mul(row, _extent(array, 1)), column) if array[2].ndim == 3 else row
     return Expression(builder, builder.mul(index, _word(vector_of(array[2].dtype).lanes)))
 
 
@@ -68,9 +68,9 @@ def _word(number: int) -> Any:
 
 def _write_tile(
     left: _Array, right: _Array, out: _Array, row: Expression, column: Expression, rows: int, columns: int,
-    subtract: bool,
+    scales: _Array | None,
 ) -> None:  # fmt: skip
-    """Write the loop over the inner axis for a tile of fixed size."""
+    """Write the loop over the inner axis for a tile of fixed size: scaled rows fill `out`, others are subtracted."""
     builder = row.builder
     kind = out[2]
     vector = ir.VectorType(out[0].get_data_type(kind.dtype), vector_of(kind.dtype).lanes)
@@ -88,14 +88,13 @@ def _write_tile(
     for i, total in zip(at_rows, sums, strict=True):
         for k, place in zip(at_columns, total, strict=True):
             result = Expression(builder, builder.load(place))
-            if subtract:
-                result = _entry(out, i, k) - result
+            result = _entry(out, i, k) - result if scales is None else result * _entry(scales, i, _word(0))
             _written(store)(out, _place(out, i, k), result)
 
 
 def _tile(
     left: _Array, right: _Array, out: _Array, row: Expression, column: Expression, rows: Expression,
-    columns: Expression, subtract: bool,
+    columns: Expression, scales: _Array | None,
 ) -> None:  # fmt: skip
     """Write tiles of all sizes, and the choice among them."""
     builder = row.builder
@@ -107,17 +106,18 @@ def _tile(
             block = builder.append_basic_block(f"tile.{i}.{k}")
             choice.add_case(_word(i * (EDGE + 1) + k), block)
             builder.position_at_end(block)
-            _write_tile(left, right, out, row, column, i, k, subtract)
+            _write_tile(left, right, out, row, column, i, k, scales)
             builder.branch(done)
     builder.position_at_end(done)
 
 
 @instruction(_tile_type)
 def _fill_tile(
-    left: _Array, right: _Array, out: _Array, row: Expression, column: Expression, rows: Expression, columns: Expression
-) -> None:
-    """Set rows x columns entries of `out` from (row, column) on to those of left @ right."""
-    _tile(left, right, out, row, column, rows, columns, subtract=False)
+    scales: _Array, left: _Array, right: _Array, out: _Array, row: Expression, column: Expression, rows: Expression,
+    columns: Expression,
+) -> None:  # fmt: skip
+    """Set rows x columns entries of `out` from (row, column) on to those of diag(scales) left @ right."""
+    _tile(left, right, out, row, column, rows, columns, scales)
 
 
 @instruction(_tile_type)
@@ -125,7 +125,7 @@ def _subtract_tile(
     left: _Array, right: _Array, out: _Array, row: Expression, column: Expression, rows: Expression, columns: Expression
 ) -> None:
     """Subtract those of left @ right from rows x columns entries of `out` from (row, column) on."""
-    _tile(left, right, out, row, column, rows, columns, subtract=True)
+    _tile(left, right, out, row, column, rows, columns, None)
 
 
 @compiled(inline=True)
@@ -136,22 +136,25 @@ def _piece(length: int, start: int) -> int:
 
 
 @compiled()
-def multiply_lanes(left: Matrix, right: Matrix, out: Matrix) -> None:
-    """Fill out (a, c, lanes) with left (a, b, lanes) @ right (b, c, lanes). Cost: a b c vector multiply-adds."""
+def multiply_lanes(scales: Matrix, left: Matrix, right: Matrix, out: Matrix) -> None:
+    """Fill out (a, c, lanes) with diag(scales) left (a, b, lanes) @ right (b, c, lanes); scales are (a, lanes).
+
+    Cost: a b c vector multiply-adds.
+    """
     row = 0
     while row < out.shape[0]:
         rows = _piece(out.shape[0], row)
         column = 0
         while column < out.shape[1]:
             columns = _piece(out.shape[1], column)
-            _fill_tile(left, right, out, row, column, rows, columns)
+            _fill_tile(scales, left, right, out, row, column, rows, columns)
             column += columns
         row += rows
 
 
 @compiled()
 def subtract_product_lanes(left: Matrix, right: Matrix, out: Matrix) -> None:
-    """Subtract left @ right from `out`, shapes and cost as in `multiply_lanes`."""
+    """Subtract left @ right from `out`; shapes and cost as in `multiply_lanes`."""
     row = 0
     while row < out.shape[0]:
         rows = _piece(out.shape[0], row)

@@ -26,9 +26,9 @@ from .simd import (
 
 @compiled()
 def lane_residuals(
-    scores: Matrix, order: Labels, frequencies: Matrix, rates: Matrix, residual: Matrix, with_loss: bool
+    scores: Matrix, order: Labels, frequencies: Matrix, rates: Matrix, residual: Matrix, scales: Matrix, with_loss: bool
 ) -> tuple[Any, Any]:
-    """Fill rate p (softmax - onehot), (N, M, lanes), as in `rows.residual_row`; return what is seen of the scores.
+    """Fill the factors of rate p (softmax - onehot) = scales residual, (N, lanes) and (N, M, lanes).
 
     Returned are two vectors: how far any wrong class leads at most, max (s_z - s_f), and the loss where it is wanted.
     `order` (N, M) holds the places of each token's scores, that of the target first.
@@ -60,11 +60,8 @@ def lane_residuals(
             reference = select(lead > limit, right + lead, right)
             wrong = _weights(scores, order[token], reference, residual)
             total = wrong + exp_bounded(right - reference)
-        scale = load(rates, token * lanes(scores)) / total
-        for label in range(1, order.shape[1]):
-            place = order[token, label]
-            store(residual, place, load(residual, place) * scale)
-        store(residual, at_target, -(wrong * scale))
+        store(scales, token * lanes(scores), load(rates, token * lanes(scores)) / total)
+        store(residual, at_target, -wrong)
         most = maximum(lead, most)
         if with_loss:
             share = log1p(wrong)
