@@ -25,7 +25,7 @@ from .numbers import integer
 from .status import Status
 from .store_check import header_of, sessions_of, verify
 from .store_connection import check_log_allowed, connected, is_busy, place_to_read, place_to_write, told
-from .store_creation import make, set_journal
+from .store_creation import check_room, make, set_journal
 from .store_header import check_same_sweep, described
 from .store_lock import CoordinatorLock, holder
 from .store_reading import StoredCells
@@ -142,6 +142,7 @@ class Store(StoredCells):
             found, seal = header_of(connection, place)
             check_same_sweep(found, wanted, place)
             done = verify(connection, found, seal, place)
+            check_room(connection)
             set_journal(connection, place, wal, _PATIENCE_FLUSH)
             number = 1 + len(sessions_of(connection, seal, place))
             return cls(place, connection, found, seal, lock, done, Session.begun(number))

@@ -109,6 +109,18 @@ def test_every_byte_of_what_was_written_is_under_a_checksum(content: bytes, tmp_
             opened(tmp_path / "broken.db")
 
 
+@pytest.mark.parametrize("place", range(36, 40))
+def test_a_damaged_count_of_free_pages_is_found_before_anything_is_written(
+    content: bytes, tmp_path: Path, place: int
+) -> None:
+    broken = bytearray(content)
+    broken[place] ^= 1
+    (tmp_path / "broken.db").write_bytes(broken)
+    with pytest.raises(FileError, match="is damaged"):
+        opened(tmp_path / "broken.db")
+    assert (tmp_path / "broken.db").read_bytes() == broken
+
+
 def test_any_truncation_is_found(content: bytes, tmp_path: Path) -> None:
     rng, path = random.Random(2), tmp_path / "short.db"
     for length in [1, 15, 16, 99, 100, 512, 8191, 8192, 8193, len(content) - 8192, len(content) - 1,
