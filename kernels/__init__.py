@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import cpu, reference
+    from . import cpu, reference, sweeps
     from .functions import (
         Eigenpair,
         accuracy,
@@ -51,11 +51,12 @@ __all__ = [
     "scores",
     "sharpness",
     "softmax_gradient",
+    "sweeps",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("cpu", "reference"):
+    if name in ("cpu", "reference", "sweeps"):
         return importlib.import_module(f".{name}", __name__)
     if name in _LAZY:
         value = getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
