@@ -63,7 +63,7 @@ def compiled_once(*kinds: tuple[Any, ...]) -> Callable[[_Function], _Function]:
         infer(template)
         infer_global(in_python, types.Function(template))
 
-        @lower_builtin(in_python, types.VarArg(types.Any))
+        @lower_builtin(in_python, types.VarArg(types.Any))  # type: ignore[untyped-decorator]
         def call(context: Any, builder: Any, sig: Any, args: tuple[Any, ...]) -> Any:
             convention = context.call_conv
             kind = convention.get_function_type(sig.return_type, sig.args)

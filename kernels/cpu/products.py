@@ -88,7 +88,10 @@ def multiply_right_transposed(left: Matrix, right: Matrix, out: Matrix) -> None:
 
 @compiled()
 def multiply_add_right_transposed(scale: float, left: Matrix, right: Matrix, out: Matrix) -> None:
-    """Add scale * left @ right^T to `out` (a, c) for left (a, b), right (c, b). Cost: as `multiply_right_transposed`."""
+    """Add scale * left @ right^T to `out` (a, c) for left (a, b), right (c, b).
+
+    Cost: as `multiply_right_transposed`.
+    """
     product(
         left.ctypes.data, left.shape[1], 1, right.ctypes.data, 1, right.shape[1], False,
         out.ctypes.data, out.shape[1], out.shape[0], out.shape[1], left.shape[1], left.dtype.type(scale), True,
@@ -115,7 +118,7 @@ def packed_transposed(right: Matrix) -> Vector:
 def packed_size(terms: int, columns: int, like: Matrix) -> int:
     """Return the length of the array that holds a packed matrix (terms, columns) of the numbers of `like`."""
     each = lanes(like)
-    return (terms * ((columns + each - 1) // each) + 1) * each
+    return int((terms * ((columns + each - 1) // each) + 1) * each)
 
 
 @compiled()
@@ -154,4 +157,4 @@ def multiply_add_packed(scale: float, left: Matrix, panels: Vector, out: Matrix)
 @compiled(inline=True)
 def _start(panels: Vector) -> int:
     """Return the first address in the array that is a multiple of the vector's size."""
-    return (panels.ctypes.data + np.uint64(VECTOR_BYTES - 1)) // np.uint64(VECTOR_BYTES) * np.uint64(VECTOR_BYTES)  # type: ignore[no-any-return]
+    return (panels.ctypes.data + np.uint64(VECTOR_BYTES - 1)) // np.uint64(VECTOR_BYTES) * np.uint64(VECTOR_BYTES)  # type: ignore[return-value]

@@ -21,17 +21,26 @@ from .products_tile import MASKED, ROWS, VECTORS, copy_vector, tile, transpose_b
 from .simd import lanes
 from .simd.vector_types import LANES64
 
-TERMS = 192
-"""Most terms of a sum in one block: a panel of that length, 36 KB with vectors of 512 bits, fits the first cache."""
+TERMS = 256
+"""Most terms of a sum in one block: a panel of that length, 48 KB with vectors of 512 bits, is about a first cache."""
 
-BLOCK_ROWS = 28 * 9
-"""Rows of the left that pass over the panels together: of TERMS float64 they fill half of a second cache of 1 MB."""
+BLOCK_ROWS = 189 // ROWS * ROWS
+"""Rows of the left that pass over the panels together: of TERMS float64 they fill a third of a second cache of 1 MB."""
 
-BLOCK_VECTORS = 86 * VECTORS
-"""Columns that are packed at once, in vectors: 3 MB with vectors of 512 bits."""
+BLOCK_VECTORS = 42 * VECTORS
+"""Columns of a block of the result, in vectors: a block is 1.5 MB with vectors of 512 bits."""
+
+PACKED_BYTES = 8_000_000
+"""Memory for a right matrix that is packed on the way; at least one panel."""
 
 DIRECT_BYTES = 600_000
 """Right matrices up to this size are not packed for products of many rows."""
+
+GATHER_COLUMNS = 200
+"""Products of so many columns first copy rows of the left whose places compete, or that are stored as columns."""
+
+COMPETING = 2048
+"""Rows at distances of a multiple of so many bytes compete for the same places of a cache."""
 
 VECTOR_BYTES = 8 * LANES64
 
@@ -119,30 +128,74 @@ def pack_all(right: int, step: int, column: int, columns: int, terms: int, out: 
     blocks = block_count(terms)
     for block in range(blocks):
         first, last = terms * block // blocks, terms * (block + 1) // blocks
-        _pack(right + first * step * size, step, column, columns, last - first, out + first * vectors * VECTOR_BYTES, like)
+        target = out + first * vectors * VECTOR_BYTES
+        _pack(right + first * step * size, step, column, columns, last - first, target, like)
 
 
 @compiled()
-def _from_packed(
-    left: int, left_row: int, left_step: int, panels: int, term_bytes: int, out: int, out_row: int,
-    rows: int, columns: int, terms: int, blocks: int, from_block: int, to_block: int, scale: float, add: bool,
-) -> None:  # fmt: skip
-    """Some blocks of terms with packed panels, `term_bytes` for each term, a block of rows after the other."""
-    size = VECTOR_BYTES // lanes(scale)
-    for block in range(from_block, to_block):
-        first, last = terms * block // blocks, terms * (block + 1) // blocks
-        for row in range(0, rows, BLOCK_ROWS):
-            _strip(
-                left + (row * left_row + first * left_step) * size, left_row, left_step, panels + first * term_bytes, 0,
-                True, out + row * out_row * size, out_row, min(BLOCK_ROWS, rows - row), columns, last - first, scale,
-                add or block > 0,
-            )  # fmt: skip
+def _keep(buffer: Vector) -> None:
+    """Use a buffer once more: numba frees an array after its last use, and does not count those of its address."""
+    if buffer.size > 0:
+        buffer[0] = 0
 
 
 @compiled(inline=True)
 def _aligned(buffer: Vector) -> int:
     """Return the first address in a buffer that is a multiple of the vector's size."""
-    return (buffer.ctypes.data + np.uint64(VECTOR_BYTES - 1)) // np.uint64(VECTOR_BYTES) * np.uint64(VECTOR_BYTES)  # type: ignore[no-any-return]
+    return (buffer.ctypes.data + np.uint64(VECTOR_BYTES - 1)) // np.uint64(VECTOR_BYTES) * np.uint64(VECTOR_BYTES)  # type: ignore[return-value]
+
+
+@compiled_once(*((_A, _W, _W, _W, _W, _A, _W, kind) for kind in _FLOATS))
+def _gather_left(left: int, row: int, step: int, rows: int, terms: int, out: int, out_row: int, like: float) -> None:
+    """Copy some rows of a block of terms next to each other; `row` and `step` are the strides of the left matrix."""
+    each = lanes(like)
+    size = VECTOR_BYTES // each
+    if step == 1:
+        for index in range(rows):
+            for term in range(0, terms, each):
+                source = left + (index * row + term) * size
+                copy_vector(like, source, min(each, terms - term), out + (index * out_row + term) * size)
+    else:
+        for term in range(0, terms, each):
+            for index in range(0, rows, each):
+                transpose_block(
+                    like, left + (index * row + term * step) * size, step, min(each, terms - term),
+                    min(each, rows - index), out + (index * out_row + term) * size, out_row,
+                )  # fmt: skip
+
+
+@compiled()
+def _from_packed(
+    left: int, left_row: int, left_step: int, panels: int, out: int, out_row: int, rows: int, columns: int, terms: int,
+    scale: float, add: bool,
+) -> None:  # fmt: skip
+    """The product with a packed matrix, a block of `out` after the other, so that it stays in a cache meanwhile."""
+    each = lanes(scale)
+    size = VECTOR_BYTES // each
+    vectors = (columns + each - 1) // each
+    blocks = block_count(terms)
+    gathered = columns >= GATHER_COLUMNS and rows > ROWS and (left_step != 1 or left_row * size % COMPETING == 0)
+    length = ((terms + blocks - 1) // blocks + each - 1) // each * each
+    buffer = np.empty(((BLOCK_ROWS + each) * length + each) * size if gathered else 0, np.uint8)
+    own = _aligned(buffer)
+    for start in range(0, vectors, BLOCK_VECTORS):
+        wide = min(BLOCK_VECTORS * each, columns - start * each)
+        for row in range(0, rows, BLOCK_ROWS):
+            high = min(BLOCK_ROWS, rows - row)
+            for block in range(blocks):
+                first, last = terms * block // blocks, terms * (block + 1) // blocks
+                source = left + (row * left_row + first * left_step) * size
+                source_row, source_step = left_row, left_step
+                if gathered:
+                    _gather_left(source, source_row, source_step, high, last - first, own, length, scale)
+                    source, source_row, source_step = own, length, 1
+                panel = panels + (first * vectors + start * (last - first)) * VECTOR_BYTES
+                _strip(
+                    source, source_row, source_step, panel, 0, True,
+                    out + row * out_row * size + start * VECTOR_BYTES, out_row, high, wide, last - first, scale,
+                    add or block > 0,
+                )  # fmt: skip
+    _keep(buffer)
 
 
 @compiled_once(*((_A, _W, _W, _A, _W, _W, types.boolean, _A, _W, _W, _W, _W, kind, types.boolean) for kind in _FLOATS))
@@ -160,35 +213,28 @@ def product(
         return
     each = lanes(scale)
     size = VECTOR_BYTES // each
-    vectors = (columns + each - 1) // each
-    blocks = block_count(terms)
     if packed:
-        _from_packed(
-            left, left_row, left_step, right, vectors * VECTOR_BYTES, out, out_row, rows, columns, terms, blocks, 0, blocks,
-            scale, add,
-        )  # fmt: skip
+        _from_packed(left, left_row, left_step, right, out, out_row, rows, columns, terms, scale, add)
     elif right_column == 1 and (
         (rows <= ROWS or columns * terms * size <= DIRECT_BYTES) and (MASKED or columns % each == 0)
     ):
+        blocks = block_count(terms)
         for block in range(blocks):
             first, last = terms * block // blocks, terms * (block + 1) // blocks
             _strip(
-                left + first * left_step * size, left_row, left_step, right + first * right_step * size, right_step, False,
-                out, out_row, rows, columns, last - first, scale, add or block > 0,
+                left + first * left_step * size, left_row, left_step, right + first * right_step * size, right_step,
+                False, out, out_row, rows, columns, last - first, scale, add or block > 0,
             )  # fmt: skip
     else:
-        most = min(vectors, BLOCK_VECTORS)
-        longest = (terms + blocks - 1) // blocks
-        buffer = np.empty(most * longest * VECTOR_BYTES + VECTOR_BYTES, np.uint8)
+        vectors = (columns + each - 1) // each
+        most = min(vectors, max(VECTORS, PACKED_BYTES // (max(1, terms) * VECTOR_BYTES) // VECTORS * VECTORS))
+        buffer = np.empty((most * terms + 1) * VECTOR_BYTES, np.uint8)
         panels = _aligned(buffer)
         for start in range(0, vectors, most):
             some = min(most * each, columns - start * each)
-            for block in range(blocks):
-                first, last = terms * block // blocks, terms * (block + 1) // blocks
-                source = right + (first * right_step + start * each * right_column) * size
-                _pack(source, right_step, right_column, some, last - first, panels, scale)
-                _from_packed(
-                    left, left_row, left_step, panels - first * ((some + each - 1) // each) * VECTOR_BYTES,
-                    (some + each - 1) // each * VECTOR_BYTES, out + start * VECTOR_BYTES, out_row, rows, some, terms,
-                    blocks, block, block + 1, scale, add,
-                )  # fmt: skip
+            source = right + start * each * right_column * size
+            pack_all(source, right_step, right_column, some, terms, panels, scale)
+            _from_packed(
+                left, left_row, left_step, panels, out + start * VECTOR_BYTES, out_row, rows, some, terms, scale, add
+            )
+        _keep(buffer)

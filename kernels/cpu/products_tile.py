@@ -25,7 +25,7 @@ VECTORS = 3
 """Widest tile, in vectors."""
 
 ROWS = 9 if LANES64 >= 8 else 4
-"""Highest tile: ROWS * VECTORS sums, VECTORS of the right and one of the left fill 32 registers of 512 bits, else 16."""
+"""Highest tile: its sums, VECTORS of the right and one of the left fill 32 registers of 512 bits, else 16."""
 
 MASKED = LANES64 >= 4
 """Whether a part of a vector can be loaded as fast as all of it; where not, the right matrix must be padded."""
@@ -219,7 +219,8 @@ def tile(
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        rows, vectors, left, left_row, left_step, right, right_step, out, out_row, length, columns, scale, add = arguments
+        rows, vectors, *operands, add = arguments
+        left, left_row, left_step, right, right_step, out, out_row, length, columns, scale = operands
         writer = _Writer(builder.module, _bits_of(signature.args[11]))
         left, right, out = (builder.inttoptr(address, writer.pointer) for address in (left, right, out))
         add = context.get_value_as_data(builder, types.boolean, add)
@@ -232,10 +233,8 @@ def tile(
                 block = builder.append_basic_block("tile")
                 switch.add_case(_WORD(high * (VECTORS + 1) + wide), block)
                 with builder.goto_block(block):
-                    function = writer.tile(high, wide)
-                    builder.call(
-                        function, [left, left_row, left_step, right, right_step, out, out_row, length, columns, scale, add]
-                    )
+                    numbers = [left, left_row, left_step, right, right_step, out, out_row, length, columns, scale, add]
+                    builder.call(writer.tile(high, wide), numbers)
                     builder.branch(end)
         builder.position_at_end(end)
         return context.get_dummy_value()
