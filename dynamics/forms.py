@@ -14,14 +14,11 @@ if TYPE_CHECKING:
 
 FORMS = ("margins", "particles", "half", "weights")
 
-# seconds on one core, as printed by benchmarks/fit_forms.py
-_STEP = 1e-7
-_MARGIN = 1e-8  # a token of the margin form
-_COUPLING = 7e-11  # a pair of tokens of the margin form
-_ROW = 4e-8  # a token with its scores
-_SOFTMAX = 6e-10  # a score
-_PRODUCT = 1.8e-11  # a multiply-add
-_CALL = 5e-8  # a product of matrices
+SECONDS = {
+    "step": 1e-7, "token": 1.2e-7, "score": 5.5e-10, "multiply-add": 1.85e-11, "product": 1.5e-7, "margin": 1e-8,
+    "coupling": 7e-11,
+}  # fmt: skip
+"""Seconds on one core of each kind of work in a step, fitted by benchmarks/fit_forms.py."""
 
 _SHARED = 2e-5  # a step of this length may be shared by threads
 
@@ -44,28 +41,33 @@ def seconds_per_step(form: str, n_tokens: int, n_classes: int, dim: int) -> floa
     >>> seconds_per_step("margins", 2, 2, 2) < seconds_per_step("weights", 2, 2, 2)
     True
     """
+    return sum(SECONDS[kind] * count for kind, count in work_of_step(form, n_tokens, n_classes, dim).items())
+
+
+def work_of_step(form: str, n_tokens: int, n_classes: int, dim: int) -> dict[str, int]:
+    """Return how much there is to do in a step, by the kinds of `SECONDS`.
+
+    >>> work_of_step("particles", 5, 4, 10)["multiply-add"] == 5 * 4 * (5 + 4)
+    True
+    """
     if form == "margins":
         pairs = n_tokens * (2 * dim if is_redundant(n_tokens, 2, dim) else n_tokens)
-        return _STEP + _MARGIN * n_tokens + _COUPLING * pairs
-    softmax = _ROW * n_tokens + _SOFTMAX * n_tokens * n_classes
+        return {"step": 1, "margin": n_tokens, "coupling": pairs}
     pair = n_tokens * n_classes
     if form == "particles":
         if is_redundant(n_tokens, n_classes, dim):
-            products = [pair * dim, n_tokens * dim * dim, n_tokens * dim * dim, pair * dim]
+            products = [pair * dim, n_classes * dim * dim, n_classes * dim * dim, pair * dim]
         else:
             products = [pair * n_tokens, pair * n_classes]
     elif form == "half":
         through = 2 * [n_tokens * dim * dim] if n_tokens > dim else [n_tokens * n_tokens * dim]
         products = [pair * dim, pair * dim, *through]
-    elif goes_by_class(n_tokens, n_classes, dim):
-        products = 2 * [n_classes * dim * dim, pair * dim]
     else:
-        products = 2 * [n_tokens * dim * dim, pair * dim]
-    return _STEP + softmax + sum(map(_product, products))
-
-
-def _product(multiply_adds: int) -> float:
-    return _CALL + _PRODUCT * multiply_adds
+        narrow = n_classes if goes_by_class(n_tokens, n_classes, dim) else n_tokens
+        products = 2 * [narrow * dim * dim, pair * dim]
+    return {
+        "step": 1, "token": n_tokens, "score": pair, "multiply-add": sum(products), "product": len(products)
+    }  # fmt: skip
 
 
 def step_is_shared(form: str, n_tokens: int, n_classes: int, dim: int) -> bool:
