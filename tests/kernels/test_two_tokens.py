@@ -190,7 +190,9 @@ def test_a_cell_does_not_depend_on_the_others(measures, monkeypatch):
 
 def test_a_run_that_ends_early_shows_what_the_whole_run_shows():
     """The rules that end runs early are exact: with a measure of the last step beside them no run ends early."""
-    cells = np.concatenate([structured(16), random(1500, 5)])
+    # rates about the onset of spikes (errata, section 6), where a first rise comes late and is small
+    onset = [cells_of(np.linspace(4, 12, 100), *pair) for pair in ((0.9, 0.6), (0.99, 0.7), (0.999, 0.55))]
+    cells = np.concatenate([structured(16), random(1500, 5), *onset])
     steps = 2000
     whole = ours(cells, steps)
     for name in TWO_TOKEN_MEASURES:
