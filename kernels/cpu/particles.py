@@ -6,6 +6,7 @@ import numpy as np
 
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
+from .products import multiply, multiply_add
 from .tokens import residual_in_place
 
 
@@ -16,8 +17,7 @@ def particle_step(
     """Return S - rate G_E diag(p) (P - Y) G_U, (N, M)."""
     residual = scores.copy()
     residual_in_place(residual, targets, frequencies)
-    result = np.dot(np.dot(input_gram, residual), output_gram)
-    for token in range(scores.shape[0]):
-        for label in range(scores.shape[1]):
-            result[token, label] = scores[token, label] - learning_rate * result[token, label]
-    return result  # type: ignore[no-any-return]
+    half, result = np.empty_like(residual), scores.copy()
+    multiply(input_gram, residual, half)
+    multiply_add(-learning_rate, half, output_gram, result)
+    return result

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..arrays import Matrix
 from ..compile import compiled
+from .products import multiply, multiply_left_transposed, multiply_right_transposed
 
 
 @compiled()
@@ -14,9 +15,16 @@ def scores(weights: Matrix, inputs: Matrix, outputs: Matrix) -> Matrix:
 
     Cost: 2 N M d + 2 min(N, M) d^2 operations: the smaller set of embeddings meets the weights first.
     """
+    result = np.empty((inputs.shape[0], outputs.shape[0]), inputs.dtype)
     if inputs.shape[0] <= outputs.shape[0]:
-        return np.dot(np.dot(inputs, weights.T), outputs.T)  # type: ignore[no-any-return]
-    return np.dot(inputs, np.dot(outputs, weights).T)  # type: ignore[no-any-return]
+        half = np.empty_like(inputs)
+        multiply_right_transposed(inputs, weights, half)
+        multiply_right_transposed(half, outputs, result)
+    else:
+        half = np.empty_like(outputs)
+        multiply(outputs, weights, half)
+        multiply_right_transposed(inputs, half, result)
+    return result
 
 
 @compiled()
@@ -25,6 +33,13 @@ def gather(residual: Matrix, inputs: Matrix, outputs: Matrix) -> Matrix:
 
     Cost: as that of `scores`.
     """
+    result = np.empty((inputs.shape[1], inputs.shape[1]), inputs.dtype)
     if inputs.shape[0] <= outputs.shape[0]:
-        return np.dot(np.dot(residual, outputs).T, inputs)  # type: ignore[no-any-return]
-    return np.dot(outputs.T, np.dot(residual.T, inputs))  # type: ignore[no-any-return]
+        half = np.empty_like(inputs)
+        multiply(residual, outputs, half)
+        multiply_left_transposed(half, inputs, result)
+    else:
+        half = np.empty_like(outputs)
+        multiply_left_transposed(residual, inputs, half)
+        multiply_left_transposed(outputs, half, result)
+    return result
