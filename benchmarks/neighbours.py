@@ -2,8 +2,8 @@
 
     python benchmarks/neighbours.py
 
-Prints the time of a step of descent, sizes (1000, 1000, 256), alone and in turns with products of NumPy and PyTorch that
-use all cores, and the steps a second of as many runs at once as there are cores, in a thread pool and in dask's threads.
+Prints the time of a step of descent, sizes (1000, 1000, 256), alone and in turns with products of NumPy and PyTorch
+that use all cores, and of as many runs at once as there are cores, in a thread pool and in dask's threads.
 """
 
 from __future__ import annotations

@@ -73,9 +73,9 @@ def look(record: Record, next_row: int, due: bool, frequencies: Vector, rows: Ro
         if record.margins.shape[0] > 0:
             for token in range(frequencies.shape[0]):
                 record.margins[next_row, token] = rows.margins[token]
-    return record.stop_column >= 0 and holds(
-        current[record.stop_column], record.stop_relation, record.stop_threshold
-    )
+    if record.stop_column < 0:
+        return False
+    return bool(holds(current[record.stop_column], record.stop_relation, record.stop_threshold))
 
 
 @compiled()

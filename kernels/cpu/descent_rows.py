@@ -86,7 +86,7 @@ def _exponentials(block: Matrix, row: int, largest: float, quick: bool, lowest: 
             weight = exp(load_first(block, start + whole, rest, fill) - shift)
             store_first(block, start + whole, rest, weight)
             total = total + weight
-    return sum_lanes(total)
+    return float(sum_lanes(total))
 
 
 @compiled()
