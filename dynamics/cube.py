@@ -39,9 +39,9 @@ class Cube:
     ...              grid={"correlation": [0.0, 0.9], "learning_rate": [0.1, 1.0, 10.0]})
     >>> cube
     Cube (correlation 2, learning_rate 3): 6 cells, all THRESHOLD_REACHED
-      steps_to_accuracy 1 .. 9
+      steps_to_accuracy 1 .. 262
     >>> cube.select(correlation=0.9).values
-    array([9., 9., 2.])
+    array([262.,  26.,   2.])
     """
 
     axes: Mapping[str, tuple[Any, ...]]

@@ -136,8 +136,8 @@ def sweep(
     >>> cube = sweep(build, {"correlation": [0.5, 0.95], "learning_rate": [1.0, 10.0]},
     ...              ("steps_to_accuracy", "peak_loss"), steps=1000)
     >>> cube["steps_to_accuracy"]
-    array([[1., 1.],
-           [9., 2.]])
+    array([[ 4.,  2.],
+           [52.,  2.]])
     """
     checked = Grid.of(grid)
     options = {"observe": observe, "save": save, "stop": stop, "initial": initial, "form": form}
