@@ -26,10 +26,6 @@ def _loss(memory: td.AssociativeMemory, dtype: str) -> Callable[[Any], Any]:
     return loss
 
 
-def _scores(memory: td.AssociativeMemory, weights: Any) -> np.ndarray:
-    return memory.inputs @ np.asarray(weights, np.float64).T @ memory.outputs.T
-
-
 def autodiff(memory: td.AssociativeMemory, rate: float, steps: int, dtype: str) -> Run:
     """Descent on W by `jax.grad` inside `lax.scan`."""
     gradient = jax.grad(_loss(memory, dtype))
@@ -40,7 +36,7 @@ def autodiff(memory: td.AssociativeMemory, rate: float, steps: int, dtype: str) 
         return jax.lax.scan(lambda w, _: (w - step * gradient(w), None), weights, None, length=steps)[0]
 
     start = jnp.zeros((memory.dim, memory.dim), dtype)
-    return lambda: _scores(memory, run(start).block_until_ready())
+    return lambda: np.asarray(run(start).block_until_ready())
 
 
 def particles(memory: td.AssociativeMemory, rate: float, steps: int, dtype: str, unroll: int = 8) -> Run:

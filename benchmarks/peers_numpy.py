@@ -8,7 +8,7 @@ import traindyn as td
 
 
 def weights(memory: td.AssociativeMemory, rate: float, steps: int, dtype: str) -> np.ndarray:
-    """Full-batch descent on W; return the final scores."""
+    """Full-batch descent on W."""
     inputs, outputs = memory.inputs.astype(dtype), memory.outputs.astype(dtype)
     p = memory.frequencies.astype(dtype)
     tokens = np.arange(memory.n_tokens)
@@ -21,7 +21,7 @@ def weights(memory: td.AssociativeMemory, rate: float, steps: int, dtype: str) -
         scores *= (p / scores.sum(axis=1))[:, None]
         scores[tokens, memory.targets] -= p
         state = state - rate * ((scores @ outputs).T @ inputs)
-    return (inputs @ state.T) @ outputs.T
+    return state
 
 
 def two_token_steps(rate: np.ndarray, correlation: np.ndarray, first: np.ndarray, cap: int) -> np.ndarray:

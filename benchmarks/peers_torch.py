@@ -33,7 +33,7 @@ def hand_written(memory: td.AssociativeMemory, rate: float, steps: int, dtype: s
                 scores[tokens, targets] -= 1.0
                 scores *= p[:, None]
                 weights = weights - rate * ((scores @ outputs).T @ inputs)
-            return ((inputs @ weights.T) @ outputs.T).numpy()
+            return weights.numpy()
 
     return run
 
@@ -50,8 +50,7 @@ def autograd(memory: td.AssociativeMemory, rate: float, steps: int, dtype: str) 
             (gradient,) = torch.autograd.grad(loss, weights)
             with torch.no_grad():
                 weights.sub_(gradient, alpha=rate)
-        with torch.no_grad():
-            return ((inputs @ weights.T) @ outputs.T).numpy()
+        return weights.detach().numpy()
 
     return run
 

@@ -17,6 +17,7 @@ import numpy as np
 LIBRARIES = ("traindyn", "numpy", "scipy", "numba", "llvmlite", "torch", "jax", "jaxlib")
 _LEAST_SECONDS = 0.02
 _PAUSE = 0.07
+_LONG = 3.0  # seconds, compilation included: such a call needs no other to warm it
 
 
 @dataclass(frozen=True)
@@ -50,25 +51,31 @@ def interleaved(
     threads: int = 1,
     note: str = "",
     tolerance: float | None = None,
+    compared: Callable[[object], object] = lambda result: result,
     limit: float | None = None,
     least: float = _LEAST_SECONDS,
 ) -> list[Row]:
     """Time the candidates round-robin, so that a drift of the machine's speed cancels; the first one is ours.
 
     `unit` is how many units of work one call does (steps, runs): times are per unit. A call is repeated until it takes
-    `least` seconds. With a `tolerance`, every candidate's result is first compared with that of the first: largest
-    difference over largest entry. `limit` is the least time of a unit that the machine allows. With several threads
-    each candidate is preceded by a pause and a call that does not count: idle workers of one library spin for
-    milliseconds and would slow the next one.
+    `least` seconds. With a `tolerance`, what `compared` makes of every candidate's result is first compared with that
+    of the first: largest difference over largest entry. `limit` is the least time of a unit that the machine allows.
+    With several threads each candidate is preceded by a pause and a call that does not count: idle workers of one
+    library spin for milliseconds and would slow the next one.
     """
-    results = {name: call() for name, call in candidates.items()}
-    if tolerance is not None:
-        _compare(work, results, tolerance)
-    repeats = {}
+    results, once = {}, {}
     for name, call in candidates.items():
         start = time.perf_counter()
-        call()
-        repeats[name] = max(1, math.ceil(least / max(time.perf_counter() - start, 1e-9)))
+        results[name] = call()
+        once[name] = time.perf_counter() - start
+    if tolerance is not None:
+        _compare(work, {name: compared(result) for name, result in results.items()}, tolerance)
+    for name, call in candidates.items():
+        if once[name] < _LONG:
+            start = time.perf_counter()
+            call()
+            once[name] = time.perf_counter() - start
+    repeats = {name: max(1, math.ceil(least / max(seconds, 1e-9))) for name, seconds in once.items()}
     times: dict[str, list[float]] = {name: [] for name in candidates}
     order = list(candidates)
     for turn in range(rounds):
@@ -76,7 +83,8 @@ def interleaved(
             call = candidates[name]
             if threads > 1:
                 time.sleep(_PAUSE)
-                call()
+                if once[name] < _LONG:
+                    call()
             start = time.perf_counter()
             for _ in range(repeats[name]):
                 call()

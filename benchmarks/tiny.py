@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from descent import peers, simulated, split
+from descent import peers, scores_of, simulated, split
 from peers_numpy import weights
 from timing import Row, interleaved
 
@@ -26,7 +26,8 @@ def rows(threads: int) -> list[Row]:
             runs, missing = split(work, found, threads)
             ours = {"simulate": functools.partial(simulated, memory, STEPS, dtype)}
             tolerance = 1e-8 if dtype == "float64" else 2e-2
-            out += interleaved(work, ours | runs, 5, STEPS, threads, tolerance=tolerance) + missing
+            check = {"tolerance": tolerance, "compared": scores_of(memory)}
+            out += interleaved(work, ours | runs, 5, STEPS, threads, **check) + missing
     memory = td.AssociativeMemory.two_tokens()
     short = functools.partial(td.simulate, memory, td.GradientDescent(1.0), steps=50)
     out += interleaved("simulate, two tokens, 50 steps, all saved", {"simulate": short}, 50, 1.0, threads)
