@@ -46,12 +46,10 @@ class MarginSystem(MemorySystem):
         span = self._span
         left = self._signs[:, None] * span.dual_left if span is not None else None
         self._noise = self._noise_sides(left, span.dual_right if span else None)
-        right = self._noise[1]
         self._arguments = (
             self._margins, self._dual, self._velocity, constant(coupling, self._dtype), constant(signed, self._dtype),
-            self._squared, problem.targets, problem.frequencies, rows_of(size, 0, size),
+            constant(self._squared * signed.T, self._dtype), problem.targets, problem.frequencies, rows_of(size, 0, size),
             *(np.empty(length, self._dtype) for length in (size, size, signed.shape[1])),
-            *(np.empty((size, length), self._dtype) for length in right.shape),
         )  # fmt: skip
 
     def _picks_rows(self, rule: Any) -> bool:

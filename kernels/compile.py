@@ -47,11 +47,12 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _decorating = threading.Lock()
 
 
-def compiled(parallel: bool = False, inline: bool = False) -> Callable[[_Function], _Function]:
+def compiled(parallel: bool = False, inline: bool = False, internal: bool = False) -> Callable[[_Function], _Function]:
     """Return the decorator that compiles a function on its first call for each kind of arguments.
 
     Arguments: `parallel` allows ``numba.prange``; `inline` copies the body into compiled callers, for functions
-    of a few lines that run once a row. Only functions in ``cpu/`` are kept on disk: the digest covers no other.
+    of a few lines that run once a row; an `internal` function can be called from compiled code only, and takes less
+    time to compile. Only functions in ``cpu/`` are kept on disk: the digest covers no other.
 
     Cost: 0.2 to 3 s at the first call of a function, a few ms when its code is found on disk.
 
@@ -68,6 +69,8 @@ def compiled(parallel: bool = False, inline: bool = False) -> Callable[[_Functio
         options: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "nogil": True, "parallel": parallel}
         if inline:
             options["inline"] = "always"
+        if internal:
+            options["no_cpython_wrapper"] = options["no_cfunc_wrapper"] = True
         folder = cache_folder() if _is_ours(function) else None
         if folder is None:
             return numba.njit(**options)(function)  # type: ignore[no-any-return]
@@ -76,23 +79,34 @@ def compiled(parallel: bool = False, inline: bool = False) -> Callable[[_Functio
             before = numba.config.CACHE_DIR
             numba.config.CACHE_DIR = str(folder)
             try:
-                return _saved_one_at_a_time(numba.njit(cache=True, **options)(function), folder)  # type: ignore[no-any-return]
+                return _kept(numba.njit(cache=True, **options)(function), folder)  # type: ignore[no-any-return]
             finally:
                 numba.config.CACHE_DIR = before
 
     return decorate
 
 
-def _saved_one_at_a_time(dispatcher: Any, folder: Path) -> Any:
-    """Let one process at a time write compiled code to the folder.
+def _kept(dispatcher: Any, folder: Path) -> Any:
+    """Let one process at a time write compiled code to the folder, and let what is read tell what it needs.
 
     Two processes that save different signatures of a function at once would choose the same file name, and the code
-    of one could later be run for the other.
+    of one could later be run for the other. And numba forgets what loaded code wants to have been loaded before it
+    (`cpu.compiled_once`), which the code that it is then copied into wants as well.
     """
     cache = getattr(dispatcher, "_cache", None)
-    if fcntl is None or cache is None:
+    if cache is None:
         return dispatcher
-    save = cache.save_overload
+    load, save = cache.load_overload, cache.save_overload
+
+    def complete(signature: Any, target: Any) -> Any:
+        data = load(signature, target)
+        if data is not None:
+            data.library._reload_init.update(data.reload_init)
+        return data
+
+    cache.load_overload = complete
+    if fcntl is None:
+        return dispatcher
 
     def locked(signature: Any, data: Any) -> None:
         # code that cannot be kept (a full disk) is compiled already, and runs

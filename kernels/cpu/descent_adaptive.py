@@ -26,7 +26,7 @@ class Adaptation(NamedTuple):
     weight_decay: float
 
 
-@compiled()
+@compiled(inline=True)
 def adapt_rows(
     first: int, last: int, transposed: Matrix, gradient: Matrix, adaptation: Adaptation, rate: float, step: int
 ) -> None:

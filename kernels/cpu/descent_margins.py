@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-import math
-
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
+from .borrowing import borrowed
 from .descent_arguments import Motion, Record, Rows
 from .descent_record import NOT_FINITE, REACHED_END, STOPPED, is_due, look
 from .descent_tiles import chosen_row
-from .products import multiply
+from .simd import (
+    absolute,
+    exp,
+    fma,
+    lanes,
+    load,
+    load_first,
+    log1p,
+    maximum,
+    select,
+    splat,
+    store,
+    store_first,
+    sum_lanes,
+)
 
 
-@compiled()
+@compiled(inline=True)
 def margin_residuals(
     margins: Vector, targets: Labels, weights: Vector, out: Vector, losses: Vector, firsts: Vector, looked_at: bool
 ) -> bool:
@@ -20,50 +33,96 @@ def margin_residuals(
 
     Returns whether all margins are finite. Cost: N exponentials, and N logarithms where looked at.
     """
-    finite = True
-    for token in range(margins.shape[0]):
-        margin = margins[token]
-        finite = finite and margin * 0.0 == 0.0
-        small = math.exp(-abs(margin))
-        wrong = small if margin >= 0.0 else 1.0
-        out[token] = -weights[token] * (wrong / (1.0 + small))
-        if not looked_at:
-            continue
-        losses[token] = math.log1p(small) + (0.0 if margin >= 0.0 else -margin)
-        firsts[token] = 1.0 if margin > 0.0 or (margin == 0.0 and targets[token] == 0) else 0.0
-    return finite
+    count, width = margins.shape[0], lanes(margins)
+    zero, one = margins.dtype.type(0), splat(margins.dtype.type(1))
+    check = splat(zero)
+    for start in range(0, count, width):
+        some = min(width, count - start)
+        margin = load_first(margins, start, some, zero)
+        check = fma(margin, splat(zero), check)
+        small = exp(-absolute(margin))
+        if looked_at:
+            # `out` holds the losses for a moment
+            store_first(out, start, some, log1p(small) + maximum(-margin, splat(zero)))
+            for token in range(start, start + some):
+                losses[token] = out[token]
+                firsts[token] = margins[token] > 0.0 or (margins[token] == 0.0 and targets[token] == 0)
+        wrong = select(margin >= splat(zero), small, one)
+        store_first(out, start, some, wrong / (one + small))
+    for token in range(count):
+        out[token] *= -weights[token]
+    return bool(sum_lanes(check) == zero)
 
 
-@compiled()
-def add_by_way_of_weights(
-    margins: Vector, increment: Vector, signed: Matrix, squared: float, moved: Vector, along: Vector
-) -> None:
-    """Add squared * signed @ (signed^T @ increment) to the margins; `moved` (N,) and `along` (d,) are work arrays."""
-    for axis in range(along.shape[0]):
-        along[axis] = 0.0
-    for token in range(margins.shape[0]):
-        for axis in range(along.shape[0]):
-            along[axis] += increment[token] * signed[token, axis]
-    for token in range(margins.shape[0]):
-        moved[token] = 0.0
-        for axis in range(along.shape[0]):
-            moved[token] += signed[token, axis] * along[axis]
-        margins[token] += squared * moved[token]
+@compiled(inline=True)
+def add_rows(coefficients: Vector, matrix: Matrix, out: Vector) -> None:
+    """Add coefficients (k,) @ matrix (k, n) to `out` (n,), four vectors at a time."""
+    count, width = out.shape[0], lanes(out)
+    zero = out.dtype.type(0)
+    whole = count - count % (4 * width)
+    for start in range(0, whole, 4 * width):
+        first, second, third, fourth = splat(zero), splat(zero), splat(zero), splat(zero)
+        for row in range(coefficients.shape[0]):
+            factor = coefficients[row]
+            if factor != zero:  # zero for a token outside the batch
+                place = row * count + start
+                first = fma(splat(factor), load(matrix, place), first)
+                second = fma(splat(factor), load(matrix, place + width), second)
+                third = fma(splat(factor), load(matrix, place + 2 * width), third)
+                fourth = fma(splat(factor), load(matrix, place + 3 * width), fourth)
+        store(out, start, load(out, start) + first)
+        store(out, start + width, load(out, start + width) + second)
+        store(out, start + 2 * width, load(out, start + 2 * width) + third)
+        store(out, start + 3 * width, load(out, start + 3 * width) + fourth)
+    for start in range(whole, count, width):
+        some = min(width, count - start)
+        total = splat(zero)
+        for row in range(coefficients.shape[0]):
+            factor = coefficients[row]
+            if factor != zero:
+                total = fma(splat(factor), load_first(matrix, row * count + start, some, zero), total)
+        store_first(out, start, some, load_first(out, start, some, zero) + total)
+
+
+@compiled(inline=True)
+def add_noise(left: Matrix, draw: Matrix, right: Matrix, scale: float, increment: Vector) -> None:
+    """Add scale * left @ draw @ right, with a `right` of one column, to the increment."""
+    for row in range(draw.shape[0]):
+        along = 0.0
+        for column in range(draw.shape[1]):
+            along += draw[row, column] * right[column, 0]
+        for token in range(increment.shape[0]):
+            increment[token] += scale * left[token, row] * along
 
 
 @compiled()
 def margin_slice(
-    margins: Vector, dual: Vector, velocity: Vector, coupling: Matrix, signed: Matrix, squared: float,
+    margins: Vector, dual: Vector, velocity: Vector, coupling: Matrix, signed: Matrix, across: Matrix,
     targets: Labels, frequencies: Vector, rows: Rows, residual: Vector, increment: Vector, along: Vector,
-    noise_half: Matrix, noise_full: Matrix, motion: Motion, record: Record, next_row: int, start: int, end: int,
+    motion: Motion, record: Record, next_row: int, start: int, end: int,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Advance margins and their dual coefficients: m <- m + coupling da, coupling = |u_0 - u_1|^2 s_x s_y <e_x, e_y>.
 
-    Where `coupling` is empty it is applied as squared * signed signed^T with the inputs times their signs, (N, d): an
+    Where `coupling` is empty it is applied by way of the weights, first `signed` (N, d), then `across` (d, N): an
     increment that moves no margin then adds no rounding noise, as in `descent_particles`.
 
     A slice as in `descent_weights`, by one thread. Cost a step: 2 N^2 or 4 N d operations, N exponentials.
     """
+    # the caller holds them: the functions below need not count references
+    margins = borrowed(margins)
+    dual = borrowed(dual)
+    velocity = borrowed(velocity)
+    coupling = borrowed(coupling)
+    signed = borrowed(signed)
+    across = borrowed(across)
+    targets = borrowed(targets)
+    frequencies = borrowed(frequencies)
+    rows = borrowed(rows)
+    residual = borrowed(residual)
+    increment = borrowed(increment)
+    along = borrowed(along)
+    motion = borrowed(motion)
+    record = borrowed(record)
     step = start
     while True:
         index = step - start
@@ -88,18 +147,14 @@ def margin_slice(
             velocity[token] = motion.momentum * velocity[token] + residual[token]
             increment[token] = -rate * velocity[token]
         if motion.noise.shape[0] > 0:
-            multiply(motion.noise_left, motion.noise[index], noise_half)
-            multiply(noise_half, motion.noise_right, noise_full)
-            for token in range(margins.shape[0]):
-                increment[token] += motion.noise_scale * noise_full[token, 0]
+            add_noise(motion.noise_left, motion.noise[index], motion.noise_right, motion.noise_scale, increment)
         for token in range(margins.shape[0]):
             dual[token] += increment[token]
         if coupling.shape[0] > 0:
-            for other in range(margins.shape[0]):
-                change = increment[other]
-                if change != 0.0:  # of a token outside the batch
-                    for token in range(margins.shape[0]):
-                        margins[token] += change * coupling[other, token]
+            add_rows(increment, coupling, margins)
         else:
-            add_by_way_of_weights(margins, increment, signed, squared, residual, along)
+            for axis in range(along.shape[0]):
+                along[axis] = 0.0
+            add_rows(increment, signed, along)
+            add_rows(along, across, margins)
         step += 1

@@ -17,6 +17,7 @@ from __future__ import annotations
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
 from .borrowing import borrowed
+from .compiled_once import compiled_once
 from .descent_arguments import Memory, Motion, Record, Rows, Scratch, Sizes, States
 from .descent_record import GO_ON, NOT_FINITE, REACHED_END, is_due, judge
 from .descent_tiles import chosen_row, count_tiles, front, pull, residual_tile
@@ -24,14 +25,14 @@ from .products import multiply, multiply_add
 from .synchrony import barrier, next_ticket
 
 
-@compiled()
+@compiled(inline=True)
 def _copy_rows(source: Matrix, first: int, out: Matrix) -> None:
     for row in range(out.shape[0]):
         for column in range(out.shape[1]):
             out[row, column] = source[first + row, column]
 
 
-@compiled()
+@compiled(inline=True)
 def _gather_rows(source: Matrix, batch: Labels, first: int, memory: Memory, scratch: Scratch, out: Matrix) -> None:
     for row in range(out.shape[0]):
         token = batch[first + row]
@@ -40,7 +41,7 @@ def _gather_rows(source: Matrix, batch: Labels, first: int, memory: Memory, scra
             out[row, column] = source[token, column]
 
 
-@compiled()
+@compiled(inline=True)
 def _tile_of_states(
     states: Matrix, is_half: bool, memory: Memory, sizes: Sizes, targets: Labels, weights: Vector, rows: Rows,
     first: int, looked: bool, scratch: Scratch, member: int, out: Matrix, products: bool,
@@ -55,7 +56,7 @@ def _tile_of_states(
     return residual_tile(scores, targets, weights, rows, first, looked)
 
 
-@compiled()
+@compiled_once()
 def _fill_tiles(
     sync: Labels, member: int, members: int, taken: int, particles: States, is_half: bool, memory: Memory,
     weights: Vector, batch: Labels, sizes: Sizes, rows: Rows, scratch: Scratch, looked: bool, products: bool,
@@ -63,36 +64,33 @@ def _fill_tiles(
     """Run the first phase, as `descent_weights.fill_tiles`."""
     states = particles.states
     n_tokens, width = states.shape
-    tiles = count_tiles(n_tokens, sizes.tile)
-    of_batch = count_tiles(batch.shape[0], sizes.tile)
+    size = batch.shape[0]
+    tiles, of_batch = count_tiles(n_tokens, sizes.tile), count_tiles(size, sizes.tile)
     dense = tiles if looked or of_batch == 0 else 0
+    drawn_tiles = of_batch if products else 0
     while True:
         number = next_ticket(sync) - taken
-        if number >= dense + of_batch:
-            return taken + dense + of_batch + members
-        if number < dense:
-            first = number * sizes.tile
-            last = min(first + sizes.tile, n_tokens)
-            keep = products and of_batch == 0
-            finite = _tile_of_states(
-                states[first:last], is_half, memory, sizes, memory.targets[first:last], weights[first:last], rows,
-                first, looked, scratch, member, scratch.pulled[first:last] if keep else scratch.pulled[:0], keep,
-            )  # fmt: skip
-            rows.flags[number] = 0 if finite else 1
-        elif products:
-            number -= dense
-            first = number * sizes.tile
-            last = min(first + sizes.tile, batch.shape[0])
-            drawn = front(scratch.batch, member, last - first, width)
-            _gather_rows(states, batch, first, memory, scratch, drawn)
-            finite = _tile_of_states(
-                drawn, is_half, memory, sizes, scratch.drawn[first:last], scratch.shares[first:last], rows,
-                n_tokens + first, False, scratch, member, scratch.pulled[first:last], True,
-            )  # fmt: skip
-            rows.flags[tiles + number] = 0 if finite else 1
+        if number >= dense + drawn_tiles:
+            return taken + dense + drawn_tiles + members
+        drawn = number >= dense
+        part = number - dense if drawn else number
+        first = part * sizes.tile
+        last = min(first + sizes.tile, size if drawn else n_tokens)
+        keep = drawn or (products and of_batch == 0)
+        some = front(scratch.batch, member, last - first, width) if drawn else states[first:last]
+        if drawn:
+            _gather_rows(states, batch, first, memory, scratch, some)
+        targets = scratch.drawn if drawn else memory.targets
+        shares = scratch.shares if drawn else weights
+        finite = _tile_of_states(
+            some, is_half, memory, sizes, targets[first:last], shares[first:last], rows,
+            n_tokens + first if drawn else first, looked and not drawn, scratch, member,
+            scratch.pulled[first:last] if keep else scratch.pulled[:0], keep,
+        )  # fmt: skip
+        rows.flags[tiles + part if drawn else part] = 0 if finite else 1
 
 
-@compiled()
+@compiled(inline=True)
 def _increase(
     first: int, last: int, particles: States, motion: Motion, rate: float, noise: Matrix, is_batch: bool,
     scratch: Scratch, member: int,
@@ -123,7 +121,7 @@ def _increase(
         multiply(increments[first:last], particles.right, particles.moves[first:last])
 
 
-@compiled()
+@compiled(inline=True)
 def _move(
     first: int, last: int, particles: States, memory: Memory, batch: Labels, scratch: Scratch, member: int
 ) -> None:
@@ -147,7 +145,7 @@ def _move(
                     particles.dual[token, column] += scratch.pulled[drawn, column]
 
 
-@compiled()
+@compiled(inline=True)
 def _collect(first: int, last: int, particles: States, memory: Memory, scratch: Scratch, member: int) -> None:
     """Fill rows of what increments add to the weights, times U^T for scores."""
     left, square = memory.inputs_transposed[first:last], particles.square[first:last]

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..arrays import Labels, Vector
 from ..compile import compiled
+from .compiled_once import compiled_once
 from .descent_arguments import Record, Rows
 from .synchrony import barrier
 from .tokens import share_right
@@ -22,7 +23,7 @@ REACHED_END, STOPPED, NOT_FINITE = 0, 1, 2
 GO_ON = -1
 
 
-@compiled()
+@compiled(inline=True)
 def summarise(frequencies: Vector, losses: Vector, margins: Vector, firsts: Vector, out: Vector) -> None:
     """Fill the four scalars. The accuracies are 1 exactly if and only if no token is wrong, and 0 if all are."""
     loss = 0.0
@@ -44,7 +45,7 @@ def summarise(frequencies: Vector, losses: Vector, margins: Vector, firsts: Vect
     out[3] = smallest
 
 
-@compiled()
+@compiled(inline=True)
 def holds(value: float, relation: int, threshold: float) -> bool:
     """Return whether value RELATION threshold; False for NaN."""
     if relation == 0:
@@ -56,13 +57,13 @@ def holds(value: float, relation: int, threshold: float) -> bool:
     return value < threshold
 
 
-@compiled()
+@compiled(inline=True)
 def is_due(record: Record, next_row: int, step: int) -> bool:
     """Return whether the step is the next one to save."""
     return next_row < record.save_steps.shape[0] and record.save_steps[next_row] == step
 
 
-@compiled()
+@compiled_once()
 def look(record: Record, next_row: int, due: bool, frequencies: Vector, rows: Rows) -> bool:
     """Save what is due and return whether the stop condition holds. Cost: 5 N operations."""
     current = np.empty(4)
@@ -78,7 +79,7 @@ def look(record: Record, next_row: int, due: bool, frequencies: Vector, rows: Ro
     return bool(holds(current[record.stop_column], record.stop_relation, record.stop_threshold))
 
 
-@compiled()
+@compiled(inline=True)
 def judge(
     sync: Labels, member: int, members: int, record: Record, next_row: int, due: bool, frequencies: Vector, rows: Rows
 ) -> int:

@@ -11,6 +11,7 @@ import math
 
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
+from .compiled_once import compiled_once
 from .descent_arguments import Rows
 from .simd import (
     exp,
@@ -89,7 +90,7 @@ def _exponentials(block: Matrix, row: int, largest: float, quick: bool, lowest: 
     return float(sum_lanes(total))
 
 
-@compiled()
+@compiled(inline=True)
 def scale_row(array: Matrix, row: int, factor: float) -> None:
     """Multiply a row by a number."""
     scale = array.dtype.type(factor)
@@ -97,7 +98,7 @@ def scale_row(array: Matrix, row: int, factor: float) -> None:
         array[row, column] *= scale
 
 
-@compiled()
+@compiled_once()
 def add_classes(
     block: Matrix, first_class: int, targets: Labels, sums: Rows, first: int, looked: bool, pulled: Matrix
 ) -> bool:
@@ -154,7 +155,7 @@ def add_classes(
     return True
 
 
-@compiled()
+@compiled(inline=True)
 def end_rows(targets: Labels, weights: Vector, sums: Rows, first: int, looked: bool) -> None:
     """Replace the largest score of each row by weight / sum of exp(score - largest), the factor of its residual.
 
@@ -175,7 +176,7 @@ def end_rows(targets: Labels, weights: Vector, sums: Rows, first: int, looked: b
             sums.firsts[token] = 1.0 if first_of_all else 0.0
 
 
-@compiled()
+@compiled(inline=True)
 def residual_of_pulled(pulled: Matrix, outputs: Matrix, targets: Labels, sums: Rows, first: int) -> None:
     """Turn sum_z exp_z u_z over the wrong classes into sum_z Q_z u_z, after `end_rows`."""
     factors, wrong_of = sums.largest, sums.wrong
@@ -186,7 +187,7 @@ def residual_of_pulled(pulled: Matrix, outputs: Matrix, targets: Labels, sums: R
             pulled[row, column] = scale * (pulled[row, column] - share * outputs[target, column])
 
 
-@compiled()
+@compiled(inline=True)
 def residual_of_rows(block: Matrix, targets: Labels, sums: Rows, first: int) -> None:
     """Turn the exponentials of the wrong classes, the targets' being 0, into the residual Q, after `end_rows`."""
     factors, wrong_of = sums.largest, sums.wrong

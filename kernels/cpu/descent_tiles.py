@@ -10,24 +10,25 @@ import numpy as np
 
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
+from .compiled_once import compiled_once
 from .descent_arguments import Memory, Rows, Scratch, Sizes
 from .descent_rows import add_classes, end_rows, residual_of_pulled, residual_of_rows
 from .products import multiply_add_packed, multiply_packed, pack, pack_transposed, packed_size
 
 
-@compiled()
+@compiled(inline=True)
 def count_tiles(length: int, tile: int) -> int:
     """Return how many tiles cover a length."""
     return (length + tile - 1) // tile
 
 
-@compiled()
+@compiled(inline=True)
 def chosen_row(step: int, rows: int) -> int:
     """Return the row of an array that has a row a step, or one row for all steps."""
     return step if step < rows else rows - 1
 
 
-@compiled()
+@compiled(inline=True)
 def front(work: Matrix, member: int, rows: int, columns: int) -> Matrix:
     """Return the front of a member's work array as a matrix."""
     return work[member, : rows * columns].reshape((rows, columns))
@@ -55,13 +56,13 @@ def packed_along(outputs: Matrix, columns: int) -> Vector:
     return panels
 
 
-@compiled()
+@compiled(inline=True)
 def panel(panels: Vector, number: int, size: int) -> Vector:
     """Return one of the packed blocks."""
     return panels[number * size : (number + 1) * size]
 
 
-@compiled()
+@compiled_once()
 def pull(
     points: Matrix, memory: Memory, sizes: Sizes, targets: Labels, weights: Vector, rows: Rows, first: int,
     looked: bool, scores: Matrix, member: int, out: Matrix, products: bool,
@@ -91,7 +92,7 @@ def pull(
     return True
 
 
-@compiled()
+@compiled_once()
 def residual_tile(scores: Matrix, targets: Labels, weights: Vector, rows: Rows, first: int, looked: bool) -> bool:
     """Replace a tile of scores (tokens, M) by Q; return whether all scores are finite. Cost: M exponentials a token."""
     if not add_classes(scores, 0, targets, rows, first, looked, scores[:0]):
@@ -101,7 +102,7 @@ def residual_tile(scores: Matrix, targets: Labels, weights: Vector, rows: Rows, 
     return True
 
 
-@compiled()
+@compiled(inline=True)
 def gather(memory: Memory, batch: Labels, first: int, scratch: Scratch, out: Matrix) -> None:
     """Fill a tile with the inputs of a batch, their columns of the transposed inputs, and their targets."""
     for row in range(out.shape[0]):

@@ -14,6 +14,7 @@ from __future__ import annotations
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
 from .borrowing import borrowed
+from .compiled_once import compiled_once
 from .descent_arguments import Memory, Motion, Record, Rows, Scratch, Sizes
 from .descent_record import GO_ON, NOT_FINITE, REACHED_END, is_due, judge
 from .descent_tiles import chosen_row, count_tiles, front, gather, pull, residual_tile
@@ -21,7 +22,7 @@ from .products import multiply, multiply_add, multiply_packed
 from .synchrony import barrier, next_ticket
 
 
-@compiled()
+@compiled(inline=True)
 def tile_of_tokens(
     inputs: Matrix, transposed: Matrix, by_class: Matrix, memory: Memory, sizes: Sizes, targets: Labels,
     weights: Vector, rows: Rows, first: int, looked: bool, scratch: Scratch, member: int, out: Matrix, products: bool,
@@ -39,7 +40,7 @@ def tile_of_tokens(
     return residual_tile(scores, targets, weights, rows, first, looked)
 
 
-@compiled()
+@compiled_once()
 def fill_tiles(
     sync: Labels, member: int, members: int, taken: int, transposed: Matrix, by_class: Matrix, memory: Memory,
     weights: Vector, batch: Labels, sizes: Sizes, rows: Rows, scratch: Scratch, looked: bool, products: bool,
@@ -49,37 +50,33 @@ def fill_tiles(
     With a batch the other tokens are computed only where the step is looked at.
     """
     n_tokens, dim = memory.inputs.shape
-    tiles = count_tiles(n_tokens, sizes.tile)
-    of_batch = count_tiles(batch.shape[0], sizes.tile)
+    size = batch.shape[0]
+    tiles, of_batch = count_tiles(n_tokens, sizes.tile), count_tiles(size, sizes.tile)
     dense = tiles if looked or of_batch == 0 else 0
+    drawn_tiles = of_batch if products else 0
     while True:
         number = next_ticket(sync) - taken
-        if number >= dense + of_batch:
-            return taken + dense + of_batch + members
-        if number < dense:
-            first = number * sizes.tile
-            last = min(first + sizes.tile, n_tokens)
-            keep = products and of_batch == 0
-            finite = tile_of_tokens(
-                memory.inputs[first:last], transposed, by_class, memory, sizes, memory.targets[first:last],
-                weights[first:last], rows, first, looked, scratch, member,
-                scratch.pulled[first:last] if keep else scratch.pulled[:0], keep,
-            )  # fmt: skip
-            rows.flags[number] = 0 if finite else 1
-        elif products:
-            number -= dense
-            first = number * sizes.tile
-            last = min(first + sizes.tile, batch.shape[0])
-            inputs = front(scratch.batch, member, last - first, dim)
+        if number >= dense + drawn_tiles:
+            return taken + dense + drawn_tiles + members
+        drawn = number >= dense
+        part = number - dense if drawn else number
+        first = part * sizes.tile
+        last = min(first + sizes.tile, size if drawn else n_tokens)
+        keep = drawn or (products and of_batch == 0)
+        inputs = front(scratch.batch, member, last - first, dim) if drawn else memory.inputs[first:last]
+        if drawn:
             gather(memory, batch, first, scratch, inputs)
-            finite = tile_of_tokens(
-                inputs, transposed, by_class, memory, sizes, scratch.drawn[first:last], scratch.shares[first:last],
-                rows, n_tokens + first, False, scratch, member, scratch.pulled[first:last], True,
-            )  # fmt: skip
-            rows.flags[tiles + number] = 0 if finite else 1
+        targets = scratch.drawn if drawn else memory.targets
+        shares = scratch.shares if drawn else weights
+        finite = tile_of_tokens(
+            inputs, transposed, by_class, memory, sizes, targets[first:last], shares[first:last], rows,
+            n_tokens + first if drawn else first, looked and not drawn, scratch, member,
+            scratch.pulled[first:last] if keep else scratch.pulled[:0], keep,
+        )  # fmt: skip
+        rows.flags[tiles + part if drawn else part] = 0 if finite else 1
 
 
-@compiled()
+@compiled(inline=True)
 def gradient_rows(
     first: int, last: int, by_class: Matrix, memory: Memory, is_batch: bool, scratch: Scratch, member: int, out: Matrix
 ) -> None:
@@ -93,7 +90,7 @@ def gradient_rows(
         multiply(moved, memory.outputs, out)
 
 
-@compiled()
+@compiled(inline=True)
 def move_rows(
     first: int, last: int, transposed: Matrix, velocity: Matrix, by_class: Matrix, memory: Memory, motion: Motion,
     rate: float, noise: Matrix, is_batch: bool, scratch: Scratch, member: int,
@@ -119,7 +116,7 @@ def move_rows(
         multiply_add(motion.noise_scale, half, motion.noise_right, moving)
 
 
-@compiled()
+@compiled(inline=True)
 def refresh_classes(first: int, last: int, transposed: Matrix, by_class: Matrix, memory: Memory) -> None:
     """Fill rows first, ..., last - 1 of W^T U^T, where it is used."""
     if by_class.shape[0] > 0:
