@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from . import cpu, reference, sweeps
     from .functions import (
         Eigenpair,
+        Spectrum,
         accuracy,
         hessian,
+        hessian_spectrum,
         hessian_vector_product,
         largest_eigenvalue,
         loss,
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "functions": (
-        "Eigenpair", "accuracy", "hessian", "hessian_vector_product", "largest_eigenvalue", "loss", "margins",
-        "particle_step", "scores", "sharpness", "softmax_gradient",
+        "Eigenpair", "Spectrum", "accuracy", "hessian", "hessian_spectrum", "hessian_vector_product",
+        "largest_eigenvalue", "loss", "margins", "particle_step", "scores", "sharpness", "softmax_gradient",
     ),
     "operations": ("OPERATIONS", "Operation"),
 }  # fmt: skip
@@ -39,9 +41,11 @@ __all__ = [
     "OPERATIONS",
     "Eigenpair",
     "Operation",
+    "Spectrum",
     "accuracy",
     "cpu",
     "hessian",
+    "hessian_spectrum",
     "hessian_vector_product",
     "largest_eigenvalue",
     "loss",

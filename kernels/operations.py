@@ -68,7 +68,7 @@ def _product_flops(n: int, m: int, d: int) -> int:
 
 def _hessian_flops(n: int, m: int, d: int) -> int:
     pairs = d * (d + 1) // 2
-    return _scores_flops(n, m, d) + 2 * n * m * d * d + 2 * n * pairs * pairs
+    return _scores_flops(n, m, d) + 2 * n * m * (pairs + d) + 2 * n * pairs * pairs
 
 
 def _memory_elements(n: int, m: int, d: int) -> int:
@@ -156,6 +156,15 @@ _ROWS = (
         lambda n, m, d: _memory_elements(n, m, d) + 2 * d * d,
     ),
     Operation(
+        "hessian_spectrum",
+        "all eigenvalues of eq. (26), dense; counted: the matrix and its reduction to tridiagonal form",
+        {"weights": "dd", **_MEMORY},
+        "D,D,",
+        "eigenvalue",
+        lambda n, m, d: _hessian_flops(n, m, d) + 4 * d**6 // 3,
+        lambda n, m, d: _memory_elements(n, m, d) + d**4 + 2 * d * d,
+    ),
+    Operation(
         "sharpness",
         "largest eigenvalue of eq. (26); counted: one Hessian-vector product",
         {"weights": "dd", **_MEMORY},
@@ -198,4 +207,6 @@ def table() -> str:
 def _shape(letters: str) -> str:
     if letters == "(dd)(dd)":
         return "(d², d²)"
+    if letters == "D":
+        return "(d²,)"
     return f"({', '.join(letters)}{',' if len(letters) == 1 else ''})" if letters else ""

@@ -5,6 +5,7 @@ The functions have the names and arguments of those in `traindyn.kernels`, check
 
 from .accuracy import accuracy
 from .hessian import hessian
+from .hessian_spectrum import hessian_spectrum
 from .hessian_vector_product import hessian_vector_product
 from .largest_eigenvalue import largest_eigenvalue
 from .loss import loss
@@ -18,6 +19,7 @@ from .two_token_descent import two_token_descent
 __all__ = [
     "accuracy",
     "hessian",
+    "hessian_spectrum",
     "hessian_vector_product",
     "largest_eigenvalue",
     "loss",

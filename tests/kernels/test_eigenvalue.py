@@ -105,3 +105,91 @@ def test_no_curvature_at_all():
 def test_bad_options(options, law):
     with pytest.raises(InputError, match=law):
         kernels.largest_eigenvalue(np.eye(9), [np.ones(9)], np.eye(9)[:2], [0], [1.0], **options)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("size", [(20, 30, 12), (90, 30, 10), (30, 90, 10)])
+def test_the_residual_law(size, dtype, memory):
+    """|value - top| is at most the residual, and at most residual^2 / gap."""
+    weights, *rest = memory(*size, dtype=dtype)
+    wide = [np.asarray(a, np.float64) if np.asarray(a).dtype == np.float32 else a for a in (weights, *rest)]
+    values = np.linalg.eigvalsh(kernels.reference.hessian(*wide))
+    rounding = 60 * np.finfo(dtype).eps * values[-1]
+    for tolerance in (0.1, 1e-2, 1e-4, 1e-6):
+        pair = kernels.largest_eigenvalue(weights, *rest, tolerance=tolerance)
+        assert pair.residual <= max(tolerance, 20 * np.finfo(dtype).eps) * pair.value
+        error = abs(values[-1] - pair.value)
+        assert error <= pair.residual + rounding
+        if pair.residual < 0.3 * (values[-1] - values[-2]):
+            assert error <= pair.residual**2 / (values[-1] - values[-2]) * 1.2 + rounding
+
+
+def test_a_degenerate_largest_eigenvalue():
+    """Two tokens alike that do not interact: any vector of the plane will do."""
+    memory = (np.zeros((9, 9)), np.eye(9)[:2], np.eye(9)[:2], [0, 1], [0.5, 0.5])
+    pair = kernels.largest_eigenvalue(*memory)
+    assert pair.value == pytest.approx(0.25, rel=1e-13)
+    defect = kernels.hessian_vector_product(memory[0], pair.vector, *memory[1:]) - pair.value * pair.vector
+    assert np.linalg.norm(defect) <= 1e-8 * pair.value
+
+
+def test_the_heavy_tokens_do_not_hide_a_light_one():
+    """Eight tokens share a class direction and are frequent; the largest eigenvalue belongs to a rare, long one."""
+    inputs = np.eye(20)
+    inputs[19] *= 4.0
+    frequencies = np.full(20, 0.05)
+    frequencies[19], frequencies[:19] = 0.02, 0.98 / 19
+    weights = np.zeros((20, 20))
+    weights[0, 19] = 0.9  # lowers its curvature, so that other tokens look heavier
+    memory = (weights, inputs, np.eye(20)[:2], [0] * 20, frequencies)
+    top = np.linalg.eigvalsh(kernels.reference.hessian(*memory))[-1]
+    assert kernels.largest_eigenvalue(*memory).value == pytest.approx(top, rel=1e-13)
+
+
+@pytest.mark.parametrize("size", [(600, 40, 20), (40, 600, 20), (20, 10, 160)])
+def test_the_number_of_threads_changes_no_bit(size, memory, monkeypatch):
+    weights, *rest = memory(*size)
+    seen = []
+    for threads in (1, 2, 3, 4):
+        monkeypatch.setattr(eigenvalue, "team_size", lambda _, threads=threads: threads)
+        seen.append(kernels.largest_eigenvalue(weights, *rest, tolerance=1e-4, max_products=40))
+    for pair in seen[1:]:
+        assert (pair.value, pair.residual, pair.products) == (seen[0].value, seen[0].residual, seen[0].products)
+        np.testing.assert_array_equal(pair.vector, seen[0].vector)
+
+
+@pytest.mark.parametrize("margin", [0.0, 600.0])
+def test_spectrum(margin, memory):
+    weights, *rest = memory(6, 5, 4)
+    weights[0] += margin * rest[1][0, 0]
+    bare, whole = kernels.hessian_spectrum(weights, *rest), kernels.hessian_spectrum(weights, *rest, vectors=True)
+    dense = kernels.hessian(weights, *rest)
+    assert bare.vectors is None
+    np.testing.assert_allclose(bare.values, whole.values, rtol=0, atol=16 * 2.0**-52 * whole.values[-1])
+    assert (np.diff(bare.values) >= 0).all()
+    assert bare.values.sum() == pytest.approx(np.trace(dense), rel=1e-12)
+    found = np.linalg.norm(dense @ whole.vectors - whole.vectors * whole.values, axis=0)
+    np.testing.assert_allclose(whole.residuals, found, rtol=1e-6, atol=1e-16 * whole.values[-1])
+    assert (whole.residuals <= 1e-13 * whole.values[-1]).all()
+
+
+def test_ritz_pairs_against_a_dense_solver():
+    """Matrices with entries over many orders, and couplings that nearly vanish."""
+    from traindyn.kernels.cpu import eigenvalue_tridiagonal as tridiagonal
+
+    rng = np.random.default_rng(3)
+    for trial in range(300):
+        count = int(rng.integers(1, 65))
+        diagonal = rng.random(count) * 10.0 ** rng.integers(-5, 3) if trial % 3 else np.ones(count)
+        couplings = rng.random(count) * 10.0 ** -rng.uniform(-2, 14, count)
+        dense = np.diag(diagonal) + np.diag(couplings[:-1], 1) + np.diag(couplings[:-1], -1)
+        bound = diagonal[0]
+        for row in range(1, count):
+            bound = tridiagonal.largest_below(bound, couplings[row - 1], diagonal[row])
+        top = np.linalg.eigvalsh(dense)[-1]
+        assert bound >= top
+        root = tridiagonal.largest_root(diagonal, couplings, count, bound)
+        vector = np.empty(count)
+        value = tridiagonal.eigenvector(diagonal, couplings, count, root, np.empty(count), vector)
+        assert value == pytest.approx(top, rel=1e-14)
+        assert np.linalg.norm(dense @ vector - value * vector) <= 4e-15 * top

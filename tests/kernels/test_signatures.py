@@ -63,13 +63,16 @@ for dtype in ("float64", "float32"):
                             differences.append([name, argument])
 
 from numba.core.dispatcher import Dispatcher
-from traindyn.kernels.cpu import curvature, eigenvalue, gradient, particles, scores, tokens
+from traindyn.kernels.cpu import curvature, eigenvalue_search, gradient, particles, scores, tokens
 
 entered = [scores.scores, tokens.loss, tokens.margins, tokens.accuracy, gradient.softmax_gradient,
-           particles.particle_step, curvature.hessian, curvature.hessian_vector_product,
-           eigenvalue.dense_eigenvalue, eigenvalue.lanczos_eigenvalue]
+           particles.particle_step, curvature.hessian, curvature.product_at, eigenvalue_search.search]
+teams = {"product_at", "search"}  # their own arguments follow three of the team
 # what kernels call among themselves is compiled with writeable temporaries: count what comes through the door
-counts = {f.__name__: sum(isinstance(f, Dispatcher) and not s[0].mutable for s in f.signatures) for f in entered}
+counts = {
+    f.__name__: sum(isinstance(f, Dispatcher) and not s[3 * (f.__name__ in teams)].mutable for s in f.signatures)
+    for f in entered
+}
 print(json.dumps({"counts": counts, "differences": differences}))
 """
 
