@@ -32,9 +32,7 @@ def hessian_vector_product(
     image = np.empty((dim, dim), weights.dtype)
     seconds = product_seconds(n_tokens, n_classes, dim) * 1.5
     origins = np.empty(n_tokens, np.int64)
-    run_team(
-        product_at, team_size(seconds), weights, direction, inputs, outputs, frequencies, buffer, origins, image
-    )
+    run_team(product_at, team_size(seconds), weights, direction, inputs, outputs, frequencies, buffer, origins, image)
     return image.T.copy()
 
 
@@ -50,9 +48,7 @@ def product_at(
 ) -> bool:  # fmt: skip
     """Fill `image` with (H V)^T; the buffer has room for a point and three (d, d) matrices."""
     dim = inputs.shape[1]
-    going, point, _, place = point_of(
-        sync, member, members, weights, inputs, outputs, frequencies, buffer, origins
-    )
+    going, point, _, place = point_of(sync, member, members, weights, inputs, outputs, frequencies, buffer, origins)
     straight = buffer[place : place + dim * dim].reshape((dim, dim))
     across = buffer[place + dim * dim : place + 2 * dim * dim].reshape((dim, dim))
     copy_both(direction, straight, across, member, members)

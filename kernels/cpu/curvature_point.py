@@ -65,9 +65,7 @@ def curvature_in(
         half, place = take(buffer, place, n_tokens, dim)
     else:
         half, place = take(buffer, place, dim, n_classes)
-    point = Curvature(
-        inputs, inputs_across, outputs, outputs_across, probability, origins, frequencies[0], rows, half
-    )
+    point = Curvature(inputs, inputs_across, outputs, outputs_across, probability, origins, frequencies[0], rows, half)
     return point, place
 
 

@@ -62,7 +62,7 @@ def take_probabilities(
 def _score(
     sync: Labels, member: int, members: int, curvature: Curvature, direction: Matrix, rows: Matrix, weigh: bool,
     others: Vector,
-) -> bool:
+) -> bool:  # fmt: skip
     """Fill `rows` with the scores of a direction; make probabilities of them, or weigh them with those known."""
     n_tokens, n_classes = rows.shape
     dim = direction.shape[0]

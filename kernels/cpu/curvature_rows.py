@@ -60,9 +60,7 @@ def softmax_of_row(rows: Matrix, start: int, count: int) -> tuple[int, float]:
 
 
 @compiled()
-def curvature_of_row(
-    probability: Matrix, rows: Matrix, start: int, count: int, origin: int, frequency: float
-) -> None:
+def curvature_of_row(probability: Matrix, rows: Matrix, start: int, count: int, origin: int, frequency: float) -> None:
     """Replace the directional scores s of a token by p (diag P - P P^T) s.
 
     Entry z is p P_z (s_z - mean), mean = sum_z P_z s_z, with s measured from that of the class `origin`.

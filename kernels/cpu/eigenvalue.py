@@ -28,7 +28,7 @@ def largest_eigenvalue(
     start: Matrix | None = None,
     tolerance: float = 1e-8,
     max_products: int = 1000,
-) -> tuple[float, Matrix, float, int]:
+) -> tuple[float, Matrix, float, int]:  # fmt: skip
     """Return the largest eigenvalue, its unit eigenvector (d, d), the norm of its residual and the products spent."""
     if weights.size <= DENSE_SIZE:
         values, residuals, vectors = hessian_spectrum(weights, inputs, outputs, targets, frequencies, vectors=True)

@@ -44,7 +44,7 @@ def normalise(
 def lanczos(
     sync: Labels, member: int, members: int, curvature: Curvature, basis: Matrix, partial: Matrix, vector: Vector,
     tolerance: float, max_products: int,
-) -> tuple[bool, float, float, int]:
+) -> tuple[bool, float, float, int]:  # fmt: skip
     """Improve `vector`, (d d,), which is V^T, until the residual is at most `tolerance` times the value.
 
     Full reorthogonalisation; a new start from the best vector when the rows of `basis` are used up. Returns False if

@@ -117,7 +117,7 @@ def search(
     sync: Labels, member: int, members: int, weights: Matrix, inputs: Matrix, outputs: Matrix, frequencies: Vector,
     start: Matrix, chance: Vector, tolerance: float, max_products: int, buffer: Vector, origins: Labels,
     basis: Matrix, vector: Vector,
-) -> tuple[float, float, int]:
+) -> tuple[float, float, int]:  # fmt: skip
     """Return the largest eigenvalue, the norm of the residual and the products spent; `vector` is V^T, (d d,).
 
     `start`, (d, d), is an approximate eigenvector, or has no rows; `chance`, (d d,), is a random unit vector. `buffer`
