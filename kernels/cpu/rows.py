@@ -2,8 +2,8 @@
 
 The functions take one row of scores, allocate nothing and never raise. The exponentials are taken relative to the
 largest score, so nothing overflows, and no probability is obtained as one minus another: the loss and the residual of
-a well learned token keep their relative precision down to the smallest float64. A NaN among the scores comes out as a
-NaN in every result.
+a well learned token keep their relative precision down to the smallest number of the row's type. A NaN among the
+scores comes out as a NaN in every result.
 
 Rows are read a vector at a time, the last one in part. Sums are float64 whatever the type of the row: float32 vectors
 are summed as such for at most `RUN` vectors, which costs less than the rounding of the exponentials themselves.
@@ -12,6 +12,8 @@ are summed as such for at most `RUN` vectors, which costs less than the rounding
 from __future__ import annotations
 
 import math
+
+import numpy as np
 
 from ..arrays import Vector
 from ..compile import compiled
@@ -128,8 +130,8 @@ def residual_row(scores_row: Vector, target: int, frequency: float, out_row: Vec
 
     Cost: M exponentials.
     """
-    best_wrong = float(_largest_wrong(scores_row, target))
-    right = float(scores_row[target])
+    best_wrong = np.float64(_largest_wrong(scores_row, target))  # float() would leave a float32 as it is
+    right = np.float64(scores_row[target])
     largest = right if right >= best_wrong else best_wrong
     wrong = _exponentials(scores_row, target, largest, out_row)
     total = wrong + exp(right - largest)
@@ -147,8 +149,8 @@ def loss_row(scores_row: Vector, target: int) -> tuple[float, float]:
 
     Cost: M exponentials.
     """
-    best_wrong = float(_largest_wrong(scores_row, target))
-    right = float(scores_row[target])
+    best_wrong = np.float64(_largest_wrong(scores_row, target))
+    right = np.float64(scores_row[target])
     largest = right if right >= best_wrong else best_wrong
     wrong = _sum_of_exponentials(scores_row, target, largest)
     total = wrong + exp(right - largest)
@@ -180,7 +182,7 @@ def margin_row(scores_row: Vector, target: int) -> float:
         for label in range(count):
             if scores_row[label] != scores_row[label]:
                 return math.nan
-    return float(scores_row[target]) - float(_largest_wrong(scores_row, target))
+    return np.float64(scores_row[target]) - np.float64(_largest_wrong(scores_row, target))
 
 
 @compiled()
