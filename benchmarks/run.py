@@ -2,7 +2,7 @@
 
 Every benchmark runs in a process of its own for each number of threads (by default 1, pinned to a core, and all cores),
 because the libraries fix theirs when they load. Writes out/benchmarks.json; with --docs also the tables of
-docs/benchmarks.md. Takes about ten minutes on two cores; nothing here is a test.
+docs/benchmarks.md and docs/how-it-grows.md. Takes a quarter of an hour on two cores; nothing here is a test.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ NAMES = {
     "curvature": False,
     "sweep": False,
     "flow": True,
+    "products": False,
+    "growth": False,
 }
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 TABLES = re.compile(r"(<!-- tables -->\n).*?(<!-- end of tables -->)", re.DOTALL)
 # a BLAS held back by its environment would make every comparison meaningless
 HELD_BACK = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
@@ -39,7 +41,7 @@ def main() -> int:
     """Run the named benchmarks, or all."""
     parser = argparse.ArgumentParser(description="Time traindyn against its peers and against the machine's limits.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"benchmarks to run, of {', '.join(NAMES)}; else all")
-    parser.add_argument("--docs", action="store_true", help="write the tables to docs/benchmarks.md too")
+    parser.add_argument("--docs", action="store_true", help="write the tables to the docs too, where all of a page was run")
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("--threads", default=",".join(map(str, sorted({1, cores}))), help="numbers of threads, as 1,2")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)  # the child's result file
@@ -59,7 +61,7 @@ def _all(names: list[str], counts: list[int], docs: bool) -> int:
     facts = ", ".join(f"{name} {value}" for name, value in machine().items())
     print(facts, end="\n\n")
     everything: list[Row] = []
-    shown = [f"Measured on: {facts}."]
+    shown, grown = ([f"Measured on: {facts}."] for _ in range(2))
     failed = []
     for name in names:
         rows: list[Row] = []
@@ -74,16 +76,26 @@ def _all(names: list[str], counts: list[int], docs: bool) -> int:
         order = list(dict.fromkeys(row.work for row in rows))
         rows.sort(key=lambda row: order.index(row.work))
         everything += rows
-        shown.append(f"### {name.replace('_', ' ').capitalize()}\n\n{table(rows)}")
-        print(shown[-1], f"\n\n({time.perf_counter() - start:.0f} s)", end="\n\n", flush=True)
+        part = f"### {name.replace('_', ' ').capitalize()}\n\n{table(rows)}"
+        if name == "growth" and rows:
+            part += "\n\n### A thousand cores\n\n" + importlib.import_module(name).extrapolated(rows)
+        (grown if name == "growth" else shown).append(part)
+        print(part, f"\n\n({time.perf_counter() - start:.0f} s)", end="\n\n", flush=True)
     write_json(everything, Path("out/benchmarks.json"))
     for one in failed:
         print(f"failed: {one}", file=sys.stderr)
     if docs and not failed:
-        text = PAGE.read_text(encoding="utf-8")
-        tables = "\n\n".join(shown) + "\n"
-        PAGE.write_text(TABLES.sub(lambda found: found[1] + tables + found[2], text), encoding="utf-8")
+        if len(shown) == len(NAMES):  # what was measured, and all but growth
+            _print_into(DOCS / "benchmarks.md", shown)
+        if len(grown) > 1:
+            _print_into(DOCS / "how-it-grows.md", grown)
     return 1 if failed else 0
+
+
+def _print_into(page: Path, parts: list[str]) -> None:
+    text = page.read_text(encoding="utf-8")
+    tables = "\n\n".join(parts) + "\n"
+    page.write_text(TABLES.sub(lambda found: found[1] + tables + found[2], text), encoding="utf-8")
 
 
 def _command(name: str, threads: int, result: Path) -> list[str]:
