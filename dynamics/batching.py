@@ -90,7 +90,7 @@ def run_group(
     >>> values.round(4).tolist(), status.tolist()
     ([[0.6931], [1.1631]], [0, 0])
     """
-    from ..kernels.cpu.lanes import WAITING, descend_in_lanes, new_blocks
+    from ..kernels.cpu.lanes import WAITING, descend_in_lanes, new_blocks, size_of
     from ..kernels.cpu.synchrony_layout import SIZE
     from ..kernels.team import run_team
 
@@ -102,7 +102,9 @@ def run_group(
     rates = np.array([rule.learning_rate for rule in rules], dtype=np.float64)
     momenta = np.array([rule.momentum for rule in rules])
     frequencies = np.array([problem.frequencies for problem in distinct.values()])
-    inputs, outputs, pushes = _couplings(list(distinct.values()), frequencies)
+    with_loss = not _OF_LOSS.isdisjoint(measures)
+    size = size_of(first.n_tokens, first.n_classes, with_loss)
+    inputs, outputs, pushes = _couplings(list(distinct.values()), frequencies, size is not None)
 
     with np.errstate(over="ignore"):
         reach = pushes[problem_of] * rates * steps / (1.0 - momenta)
@@ -111,16 +113,16 @@ def run_group(
     records, codes = _records(rates.size)
     width = max(first.n_classes * (outputs.shape[1] > 0), 1)
     threads = max(1, min(threads, rates.size))
-    blocks = new_blocks(threads, first.n_tokens, width, np.dtype(dtype))
+    blocks = new_blocks(threads, first.n_tokens, width, outputs.shape[1:], np.dtype(dtype))
     tickets = np.zeros(SIZE, np.int64)
     rounds = max(1, int(_SLICE / _seconds(first.n_tokens, width)))
     cells = blocks[-2]
     with Interruption() as interruption:
         while not interruption.requested and (cells >= 0).any() | (cells == WAITING).any():
             run_team(
-                descend_in_lanes, threads, tickets, rounds, problem_of, inputs, outputs, frequencies,
+                descend_in_lanes, threads, size, tickets, rounds, problem_of, inputs, outputs, frequencies,
                 np.array(first.targets), rates, momenta, steps, stopping, not _OF_MARGINS.isdisjoint(measures),
-                not _OF_LOSS.isdisjoint(measures), watched, 1.0 + SPIKE_TOLERANCE, records, codes, *blocks,
+                with_loss, watched, 1.0 + SPIKE_TOLERANCE, records, codes, *blocks,
             )  # fmt: skip
     return _values(measures, records, codes), _statuses(codes, stopping)
 
@@ -131,18 +133,26 @@ def _seconds(n_tokens: int, n_classes: int) -> float:
 
 
 def _couplings(
-    problems: list[AssociativeMemory], frequencies: NDArray[np.float64]
+    problems: list[AssociativeMemory], frequencies: NDArray[np.float64], small: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the Gram matrices of all problems and a bound of how far a step of rate 1 moves any score.
 
-    For two classes the first are the couplings of the margins, |u_0 - u_1|^2 s_x s_y <e_x, e_y>, and the others empty.
+    For small problems the second are the pulls <u_k - u_f, u_z - u_0> of each target f, by the k that follow it in turn
+    and by z > 0. Else for two classes the first are the couplings of the margins, |u_0 - u_1|^2 s_x s_y <e_x, e_y>, and
+    the others empty.
     """
     first = problems[0]
     with one_thread(first.n_tokens, first.n_classes, first.dim):
         inputs = np.array([problem.inputs for problem in problems])
         outputs = np.array([problem.outputs for problem in problems])
         input_grams = inputs @ inputs.transpose(0, 2, 1)
-        if first.n_classes > 2:
+        if small:
+            turns = (np.arange(first.n_classes)[:, None] + np.arange(1, first.n_classes)) % first.n_classes
+            gaps = outputs[:, turns] - outputs[:, :, None]
+            output_grams = gaps @ (outputs[:, 1:] - outputs[:, :1])[:, None].transpose(0, 1, 3, 2)
+            output_grams = output_grams.reshape(len(problems), -1, first.n_classes - 1)
+            largest = 2.0 * np.abs(output_grams).max(axis=(1, 2))
+        elif first.n_classes > 2:
             output_grams = outputs @ outputs.transpose(0, 2, 1)
             largest = np.abs(output_grams).max(axis=(1, 2))
         else:

@@ -16,7 +16,6 @@ from numpy.typing import DTypeLike, NDArray
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
 from .descent_record import NOT_FINITE, REACHED_END, STOPPED
-from .lanes_products import multiply_lanes, subtract_product_lanes
 from .lanes_record import (
     AGE,
     DURATION,
@@ -32,7 +31,8 @@ from .lanes_record import (
     look_at_loss,
     look_at_margins,
 )  # fmt: skip
-from .lanes_rows import lane_margin_residuals, lane_residuals
+from .lanes_small import MOST, Size
+from .lanes_step import look_ahead, move
 from .simd import LANES32, LANES64, any_lane, fma, lanes, load, mask_bits, select, store
 from .synchrony import next_ticket
 from .tokens import accuracy, loss
@@ -46,12 +46,22 @@ WAITING, AT_REST = -2, -1
 """What a lane holds in place of the number of a cell: nothing yet, and nothing any more."""
 
 
-def new_blocks(blocks: int, n_tokens: int, n_classes: int, dtype: DTypeLike) -> tuple[NDArray[Any], ...]:
-    """Return the arrays of `descend_in_lanes` that hold its blocks of lanes; `n_classes` is 1 for margins."""
+def size_of(n_tokens: int, n_classes: int, with_loss: bool) -> Size | None:
+    """Return the size that a step is written out for; None where it goes in loops."""
+    return Size(n_tokens, n_classes, with_loss) if max(n_tokens, n_classes) <= MOST else None
+
+
+def new_blocks(
+    blocks: int, n_tokens: int, n_classes: int, gram: tuple[int, int], dtype: DTypeLike
+) -> tuple[NDArray[Any], ...]:
+    """Return the arrays of `descend_in_lanes` that hold its blocks of lanes.
+
+    `n_classes` is 1 for margins, `gram` the shape of what is given for the output Gram matrix of a problem.
+    """
     width = LANES64 if dtype == np.float64 else LANES32
     shapes = [
-        (n_tokens, n_classes), (n_tokens, n_classes), (n_tokens, n_tokens), (n_classes, n_classes),
-        (n_tokens,), (n_tokens,), (), (SEEN,),
+        (n_tokens, n_classes), (n_tokens, n_classes), (n_tokens, n_tokens), gram, (n_tokens,), (n_tokens,), (),
+        (SEEN,),
     ]  # fmt: skip
     return (
         *(np.zeros((blocks, *shape, width), dtype) for shape in shapes),
@@ -61,7 +71,7 @@ def new_blocks(blocks: int, n_tokens: int, n_classes: int, dtype: DTypeLike) -> 
 
 @compiled()
 def descend_in_lanes(
-    sync: Labels, member: int, members: int, tickets: Labels, rounds: int,
+    sync: Labels, member: int, members: int, size: Size | None, tickets: Labels, rounds: int,
     problem_of: Labels, input_grams: Matrix, output_grams: Matrix, frequencies: Matrix, targets: Labels,
     rates: Vector, momenta: Vector, steps: int, stop_when_perfect: bool, with_margins: bool, with_loss: bool,
     watched: bool, spike_from: float, records: Matrix, codes: Labels,
@@ -73,9 +83,10 @@ def descend_in_lanes(
     It returns after `rounds` steps at the latest, to be called again with the same arrays until no lane is at work.
 
     Arguments:
+        size: what code is made for where a step is written out (`size_of`), else None.
         problem_of: (n,) the problem of each cell, a row of the three that follow.
-        input_grams, output_grams: (P, N, N) and (P, M, M); for two classes (P, N, N) the couplings of the margins
-            and (P, 0, 0).
+        input_grams, output_grams: (P, N, N) and (P, M, M); with a size (P, N, N) and the pulls of each target as
+            (P, M (M - 1), M - 1); else for two classes (P, N, N) the couplings of the margins and (P, 0, 0).
         frequencies: (P, N), float64.
         targets: (N,), the labels of all problems.
         rates, momenta: (n,), float64.
@@ -89,9 +100,8 @@ def descend_in_lanes(
     """
     number = all_scores.dtype.type
     width = lanes(all_scores)
-    in_margins = output_grams.shape[1] == 0
     order = _places(targets, all_scores.shape[2], width)
-    residual, moved = np.empty_like(all_scores[0]), np.empty_like(all_scores[0])
+    residual, moved = np.zeros_like(all_scores[0]), np.zeros_like(all_scores[0])
     scales, ones = np.ones_like(all_rates[0]), np.ones_like(all_rates[0])
     with_momentum = momenta.max() > 0.0
     for block in range(member, all_scores.shape[0], members):
@@ -124,10 +134,9 @@ def descend_in_lanes(
             ended = 0
             while ended == 0 and taken < rounds:
                 taken += 1
-                if in_margins:
-                    lead, losses = lane_margin_residuals(scores, weights, scaled, residual, with_loss)
-                else:
-                    lead, losses = lane_residuals(scores, order, weights, scaled, residual, scales, with_loss)
+                lead, losses = look_ahead(
+                    size, scores, order, output_gram, weights, scaled, residual, scales, with_loss
+                )  # fmt: skip
                 age = load(seen, AGE * width)
                 broken = age != age
                 if watched:
@@ -153,23 +162,21 @@ def descend_in_lanes(
                                 codes[cell] = NOT_FINITE
                             elif stop_when_perfect and (perfect >> lane) & 1:
                                 codes[cell] = STOPPED
-                if with_momentum:
-                    _gather_speed(scales, residual, velocity, momentum)
-                if in_margins:
-                    subtract_product_lanes(input_gram, residual, scores)
-                else:
-                    multiply_lanes(ones if with_momentum else scales, residual, output_gram, moved)
-                    subtract_product_lanes(input_gram, moved, scores)
+                move(
+                    size, input_gram, output_gram, residual, moved, scales, ones, velocity, momentum, with_momentum,
+                    scores,
+                )  # fmt: skip
                 store(seen, AGE * width, age + number(1.0))
 
 
 @compiled()
 def _places(targets: Labels, n_classes: int, width: int) -> Labels:
-    """Return (N, M) the places of each token's scores among those of all lanes, that of the target first."""
-    places = np.empty((targets.size, n_classes), np.int64)
+    """Return (N, M + 1): the places of each token's scores, that of the target first, then of the target's pulls."""
+    places = np.empty((targets.size, n_classes + 1), np.int64)
     for token in range(targets.size):
         for label in range(n_classes):
             places[token, label] = (token * n_classes + (targets[token] + label) % n_classes) * width
+        places[token, n_classes] = targets[token] * (n_classes - 1) ** 2 * width
     return places
 
 
@@ -199,21 +206,6 @@ def _not_finite(scores: Matrix) -> Any:
     for place in range(0, scores.size, lanes(scores)):
         check = fma(load(scores, place), scores.dtype.type(0.0), check)  # infinity * 0 is NaN
     return check != check
-
-
-@compiled()
-def _gather_speed(scales: Matrix, residual: Matrix, velocity: Matrix, momentum: Vector) -> None:
-    """Set velocity and residual to momentum * velocity + scales * residual."""
-    width = lanes(residual)
-    factor = load(momentum, 0)
-    place = 0
-    for token in range(residual.shape[0]):
-        scale = load(scales, token * width)
-        for _ in range(residual.shape[1]):
-            faster = fma(factor, load(velocity, place), load(residual, place) * scale)
-            store(velocity, place, faster)
-            store(residual, place, faster)
-            place += width
 
 
 @compiled()

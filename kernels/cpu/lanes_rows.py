@@ -31,7 +31,7 @@ def lane_residuals(
     """Fill the factors of rate p (softmax - onehot) = scales residual, (N, lanes) and (N, M, lanes).
 
     Returned are two vectors: how far any wrong class leads at most, max (s_z - s_f), and the loss where it is wanted.
-    `order` (N, M) holds the places of each token's scores, that of the target first.
+    `order` (N, M + 1) begins with the places of each token's scores, that of the target first.
 
     Exponentials are taken relative to the score of the target, which saves one a row; a row with a class that leads by
     so much that they might overflow is done again relative to the largest score, in the lanes concerned alone: the
@@ -41,13 +41,14 @@ def lane_residuals(
     """
     number = scores.dtype.type
     limit = number(600.0 if scores.itemsize == 8 else 60.0)
+    n_classes = scores.shape[1]
     nothing, behind = splat(number(0.0)), splat(number(-math.inf))
     most, loss = behind, nothing
     for token in range(order.shape[0]):
         at_target = order[token, 0]
         right = load(scores, at_target)
         lead, wrong = behind, nothing
-        for label in range(1, order.shape[1]):
+        for label in range(1, n_classes):
             place = order[token, label]
             ahead = load(scores, place) - right
             lead = maximum(ahead, lead)
@@ -58,7 +59,7 @@ def lane_residuals(
         reference = right
         if any_lane(lead > limit):
             reference = select(lead > limit, right + lead, right)
-            wrong = _weights(scores, order[token], reference, residual)
+            wrong = _weights(scores, order[token, :n_classes], reference, residual)
             total = wrong + exp_bounded(right - reference)
         store(scales, token * lanes(scores), load(rates, token * lanes(scores)) / total)
         store(residual, at_target, -wrong)
