@@ -130,6 +130,10 @@ OPTIONAL = {
     "zarr": "data",
     "pandas": "data",
     "distributed": "cluster",
+    "dask": "cluster",
+    "mpi4py": "mpi",
+    "torch": "bench",
+    "jax": "bench",
 }
 
 
@@ -138,13 +142,15 @@ def _info(given: argparse.Namespace) -> int:
     import time
 
     from traindyn.kernels.compile import cache_folder, thread_count
+    from traindyn.kernels.vector_width import vector_bits
     from traindyn.validation.provenance import processor
 
     rows = [
         ("traindyn", f"{__version__} in {os.path.dirname(os.path.abspath(__file__))}"),
         ("python", f"{platform.python_version()} on {platform.platform()}"),
         ("processor", processor()),
-        ("threads", str(thread_count())),
+        ("vectors", f"{(bits := vector_bits())} bits: {bits // 64} numbers of float64, {bits // 32} of float32"),
+        ("threads", f"{thread_count()}, the most that share a call"),
         ("compiled code", str(cache_folder() or "not kept: no folder can be written")),
     ]
     rows += [(name, _installed(name) or "missing") for name in CORE]
@@ -191,21 +197,24 @@ def _warm() -> int:
         td.GradientDescent(1.0), td.GradientDescent(1.0, momentum=0.9), td.StochasticGradientDescent(1.0, batch_size=2),
         td.StochasticGradientFlow(noise=0.1, dt=0.1), td.Adam(0.1), td.AdamW(0.1), td.GradientFlow(),
     ]  # fmt: skip
-    wide = td.AssociativeMemory.random(3, 3, 3, embedding="orthonormal")
-    for problem in (memory, wide):
+    tiny = td.AssociativeMemory.random(3, 3, 3, embedding="orthonormal")
+    wide = td.AssociativeMemory.random(20, 18, 30)  # larger than what has loops of its own
+    for problem in (memory, tiny, wide):
         for rule in rules:
             flow = isinstance(rule, td.GradientFlow)
-            for form in ("weights", "particles", "margins"):
+            for form in (None, "weights", "half", "particles", "margins"):
                 with contextlib.suppress(InputError):  # not every rule and problem has every form
                     td.simulate(problem, rule, form=form, **({"time": 1.0} if flow else {"steps": 2}))
                     calls += 1
+    td.simulate(tiny, rules[0], steps=2, observe=tuple(tiny.observables))
     rates = {"learning_rate": [1.0, 2.0]}
     builds = (td.Recipe(td.AssociativeMemory.two_tokens, td.GradientDescent),
-              lambda learning_rate: (wide, td.GradientDescent(learning_rate)))  # fmt: skip
+              lambda learning_rate: (tiny, td.GradientDescent(learning_rate)))  # fmt: skip
     for build in builds:
         for measure in ("steps_to_accuracy", ("steps_to_accuracy", "peak_loss")):
             td.sweep(build, rates, measure, steps=2)
             calls += 1
+    calls += 1
     return calls
 
 
