@@ -10,7 +10,7 @@ from timing import Row, absent, interleaved
 
 import traindyn as td
 
-STEPS, RATE = 60, 5.0
+STEPS, RATE, PRODUCTS = 60, 5.0, 8
 # N = M, d, products of the JAX peer, our tolerance of the residual for the same error, rounds
 SIZES = ((100, 16, 10, 1e-4, 7), (1000, 256, 8, 1e-2, 5))
 
@@ -79,20 +79,31 @@ def _eigenvalue(
 def _product(
     memory: td.AssociativeMemory, weights: np.ndarray, direction: np.ndarray, dtype: str, threads: int
 ) -> list[Row]:  # fmt: skip
-    """A call of ours computes the probabilities too, as its arguments do not hold them; JAX shares them by eight."""
-    cast = [np.asarray(array, dtype) for array in (weights, direction, memory.inputs, memory.outputs)]
+    """Eight products at one point, which share its probabilities: ours within a Lanczos iteration, and one call alone."""
+    cast = [np.asarray(array, dtype) for array in (weights, memory.inputs, memory.outputs)]
     p = memory.frequencies.astype(dtype)
-    apply = functools.partial(td.kernels.hessian_vector_product, *cast, memory.targets, p / p.sum())
+    point = (*cast, memory.targets, p / p.sum())
+    start = np.random.default_rng(0).standard_normal(weights.shape).astype(dtype)
+    several = functools.partial(
+        td.kernels.largest_eigenvalue, *point, start=start, tolerance=1e-30, max_products=PRODUCTS
+    )  # fmt: skip
+    # less than eight, where nothing is left to improve
+    unit = float(several().products)
     n, dim = memory.n_tokens, memory.dim
-    work = f"one Hessian-vector product, N=M={n} d={dim}, {dtype}"
-    limit = least_seconds(6.0 * n * n * dim + 6.0 * n * dim * dim, 0.0, dtype, threads)
-    out = interleaved(work, {"hessian_vector_product": apply}, 5, 1.0, threads, limit=limit)
+    work = f"one of {PRODUCTS} Hessian-vector products, N=M={n} d={dim}, {dtype}"
+    limit = least_seconds(4.0 * n * n * dim + 4.0 * n * dim * dim, 0.0, dtype, threads)
+    candidates = {"within largest_eigenvalue": several}
+    missing = []
     try:
         import peers_jax
+
+        candidates["JAX linearize"] = peers_jax.products(memory, weights, direction, int(unit), dtype)
     except ImportError:
-        return [*out, absent(work, "JAX", "jax", threads)]
-    shared = peers_jax.products(memory, weights, direction, 8, dtype)
-    return out + interleaved(work, {"JAX linearize, each of 8 products": shared}, 5, 8.0, threads)
+        missing.append(absent(work, "JAX", "jax", threads))
+    alone = functools.partial(td.kernels.hessian_vector_product, cast[0], np.asarray(direction, dtype), *point[1:])
+    single = f"a call for one product, N=M={n} d={dim}, {dtype}"
+    rows_alone = interleaved(single, {"hessian_vector_product": alone}, 5, 1.0, threads)
+    return interleaved(work, candidates, 5, unit, threads, limit=limit) + missing + rows_alone
 
 
 def _spectrum(memory: td.AssociativeMemory, weights: np.ndarray, threads: int) -> list[Row]:

@@ -41,7 +41,7 @@ def main() -> int:
     """Run the named benchmarks, or all."""
     parser = argparse.ArgumentParser(description="Time traindyn against its peers and against the machine's limits.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"benchmarks to run, of {', '.join(NAMES)}; else all")
-    parser.add_argument("--docs", action="store_true", help="write the tables to the docs too, where all of a page was run")
+    parser.add_argument("--docs", action="store_true", help="write the tables to the docs too")
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("--threads", default=",".join(map(str, sorted({1, cores}))), help="numbers of threads, as 1,2")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)  # the child's result file
