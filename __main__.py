@@ -207,6 +207,7 @@ def _warm() -> int:
                     td.simulate(problem, rule, form=form, **({"time": 1.0} if flow else {"steps": 2}))
                     calls += 1
     td.simulate(tiny, rules[0], steps=2, observe=tuple(tiny.observables))
+    td.simulate(wide, rules[0], steps=2, observe=("sharpness",))
     rates = {"learning_rate": [1.0, 2.0]}
     builds = (td.Recipe(td.AssociativeMemory.two_tokens, td.GradientDescent),
               lambda learning_rate: (tiny, td.GradientDescent(learning_rate)))  # fmt: skip
@@ -214,8 +215,7 @@ def _warm() -> int:
         for measure in ("steps_to_accuracy", ("steps_to_accuracy", "peak_loss")):
             td.sweep(build, rates, measure, steps=2)
             calls += 1
-    calls += 1
-    return calls
+    return calls + 2
 
 
 def parser() -> argparse.ArgumentParser:
