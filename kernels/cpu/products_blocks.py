@@ -21,16 +21,16 @@ from .products_tile import MASKED, ROWS, VECTORS, copy_vector, tile, transpose_b
 from .simd import lanes
 from .simd.vector_types import LANES64
 
-TERMS = 256
-"""Most terms of a sum in one block: a panel of that length, 48 KB with vectors of 512 bits, is about a first cache."""
+TERMS = 512
+"""Most terms of a sum in one block. Longer blocks add to the result less often, and panels wait in a second cache."""
 
-BLOCK_ROWS = 189 // ROWS * ROWS
-"""Rows of the left that pass over the panels together: of TERMS float64 they fill a third of a second cache of 1 MB."""
+BLOCK_BYTES = 200_000
+"""Memory of the rows of the left that pass over the panels together, with the panel far less than a second cache."""
 
-BLOCK_VECTORS = 42 * VECTORS
-"""Columns of a block of the result, in vectors: a block is 1.5 MB with vectors of 512 bits."""
+BLOCK_VECTORS = 21 * VECTORS
+"""Most columns of a block of the result, in vectors: a block is at most 0.4 MB with vectors of 512 bits."""
 
-PACKED_BYTES = 8_000_000
+PACKED_BYTES = 20_000_000
 """Memory for a right matrix that is packed on the way; at least one panel."""
 
 DIRECT_BYTES = 600_000
@@ -60,6 +60,12 @@ def _width(remaining: int) -> int:
 def block_count(terms: int) -> int:
     """Return into how many blocks a sum is divided."""
     return max(1, (terms + TERMS - 1) // TERMS)
+
+
+@compiled(inline=True)
+def block_rows(size: int) -> int:
+    """Return how many rows of the left, of numbers of `size` bytes, pass over the panels together."""
+    return BLOCK_BYTES // (size * TERMS) // ROWS * ROWS
 
 
 @compiled_once(*((_A, _W, _W, _A, _W, types.boolean, _A, _W, _W, _W, _W, kind, types.boolean) for kind in _FLOATS))
@@ -176,12 +182,19 @@ def _from_packed(
     blocks = block_count(terms)
     gathered = columns >= GATHER_COLUMNS and rows > ROWS and (left_step != 1 or left_row * size % COMPETING == 0)
     length = ((terms + blocks - 1) // blocks + each - 1) // each * each
-    buffer = np.empty(((BLOCK_ROWS + each) * length + each) * size if gathered else 0, np.uint8)
+    height = block_rows(size)
+    buffer = np.empty(((height + each) * length + each) * size if gathered else 0, np.uint8)
     own = _aligned(buffer)
-    for start in range(0, vectors, BLOCK_VECTORS):
-        wide = min(BLOCK_VECTORS * each, columns - start * each)
-        for row in range(0, rows, BLOCK_ROWS):
-            high = min(BLOCK_ROWS, rows - row)
+    tiles = (rows + ROWS - 1) // ROWS
+    stripes = (rows + height - 1) // height
+    wholes = (vectors + VECTORS - 1) // VECTORS
+    walls = (vectors + BLOCK_VECTORS - 1) // BLOCK_VECTORS  # each of several panels: no cut inside of 2 + 2 vectors
+    for wall in range(walls):
+        start = wholes * wall // walls * VECTORS
+        wide = min(wholes * (wall + 1) // walls * VECTORS * each, columns) - start * each
+        for stripe in range(stripes):
+            row = tiles * stripe // stripes * ROWS
+            high = min(tiles * (stripe + 1) // stripes * ROWS, rows) - row
             for block in range(blocks):
                 first, last = terms * block // blocks, terms * (block + 1) // blocks
                 source = left + (row * left_row + first * left_step) * size

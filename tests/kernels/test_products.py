@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from traindyn.kernels.cpu import products
-from traindyn.kernels.cpu.products_blocks import BLOCK_ROWS, BLOCK_VECTORS, TERMS
+from traindyn.kernels.cpu.products_blocks import BLOCK_VECTORS, TERMS, block_rows
 from traindyn.kernels.cpu.products_tile import ROWS
 from traindyn.kernels.cpu.simd import LANES32, LANES64
 
@@ -37,24 +37,25 @@ def forms(left, right, like):
     return results
 
 
-def shapes(lanes):
+def shapes(dtype):
     """Sizes around every edge: of a vector, a panel, a tile, a block of rows and of terms."""
+    lanes, height = LANES[dtype], block_rows(np.dtype(dtype).itemsize)
     columns = [0, 1, lanes - 1, lanes, lanes + 1, 2 * lanes, 3 * lanes - 1, 3 * lanes, 4 * lanes, 5 * lanes + 1]
     for rows in [0, *range(1, ROWS + 3), 2 * ROWS + 1, 5 * ROWS - 1]:
         for number, width in enumerate(columns):
             yield rows, [0, 1, 2, 5, lanes, lanes + 3][(rows + number) % 6], width
     for terms in (TERMS - 1, TERMS, TERMS + 1, 2 * TERMS + 1):
         yield 3, terms, 3 * lanes + 2
-    yield BLOCK_ROWS + 1, TERMS + 2, 26 * lanes + 3  # gathered where the left is transposed
-    yield 2 * BLOCK_ROWS + 5, 7, 4 * lanes + 1
+    yield height + 1, TERMS + 2, 26 * lanes + 3  # gathered where the left is transposed
+    yield 2 * height + 5, 7, 4 * lanes + 1
     yield 2, 3, (BLOCK_VECTORS + 1) * lanes + 1
-    yield ROWS + 1, 512, 200 * lanes + 1  # packed on the way, rows at a distance that competes
+    yield ROWS + 1, TERMS, 200 * lanes + 1  # packed on the way, rows at a distance that competes
 
 
 @pytest.mark.parametrize("dtype", LANES)
 def test_exact_on_whole_numbers_for_all_shapes(dtype):
     rng = np.random.default_rng(1)
-    for rows, terms, columns in shapes(LANES[dtype]):
+    for rows, terms, columns in shapes(dtype):
         left = rng.integers(-9, 10, (rows, terms)).astype(dtype)
         right = rng.integers(-9, 10, (terms, columns)).astype(dtype)
         like = rng.integers(-9, 10, (rows, columns)).astype(dtype)
@@ -62,6 +63,19 @@ def test_exact_on_whole_numbers_for_all_shapes(dtype):
         for name, out, added in forms(left, right, like):
             np.testing.assert_array_equal(out, want, err_msg=f"{name} {rows, terms, columns}")
             np.testing.assert_array_equal(added, like + want / 2, err_msg=f"{name} {rows, terms, columns}")
+
+
+@pytest.mark.parametrize("dtype", LANES)
+def test_blocks_of_columns_meet_where_panels_do(dtype):
+    """A block of four vectors is read as 2 + 2, of which no cut between blocks may leave 3 + 1."""
+    rng = np.random.default_rng(4)
+    height = 2 * block_rows(np.dtype(dtype).itemsize) + 1
+    left = rng.integers(-9, 10, (height, 2)).astype(dtype)
+    for vectors in [*range(BLOCK_VECTORS - 1, BLOCK_VECTORS + 6), *range(2 * BLOCK_VECTORS - 1, 2 * BLOCK_VECTORS + 6)]:
+        right = rng.integers(-9, 10, (2, vectors * LANES[dtype] - 1)).astype(dtype)
+        out = np.full((height, right.shape[1]), np.nan, dtype)
+        products.multiply_packed(left, products.packed(right), out)
+        np.testing.assert_array_equal(out, left @ right, err_msg=str(vectors))
 
 
 @pytest.mark.parametrize("dtype", LANES)
