@@ -79,7 +79,7 @@ def _eigenvalue(
 def _product(
     memory: td.AssociativeMemory, weights: np.ndarray, direction: np.ndarray, dtype: str, threads: int
 ) -> list[Row]:  # fmt: skip
-    """Eight products at one point, which share its probabilities: ours within a Lanczos iteration, and one call alone."""
+    """Products at one point, which share its probabilities: ours within a Lanczos iteration, and a call for one."""
     cast = [np.asarray(array, dtype) for array in (weights, memory.inputs, memory.outputs)]
     p = memory.frequencies.astype(dtype)
     point = (*cast, memory.targets, p / p.sum())
