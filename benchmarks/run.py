@@ -56,6 +56,7 @@ def main() -> int:
 
 
 def _all(names: list[str], counts: list[int], docs: bool) -> int:
+    from targets import targets_table
     from timing import Row, machine, read_json, table, write_json
 
     facts = ", ".join(f"{name} {value}" for name, value in machine().items())
@@ -81,11 +82,15 @@ def _all(names: list[str], counts: list[int], docs: bool) -> int:
             part += "\n\n### A thousand cores\n\n" + importlib.import_module(name).extrapolated(rows)
         (grown if name == "growth" else shown).append(part)
         print(part, f"\n\n({time.perf_counter() - start:.0f} s)", end="\n\n", flush=True)
+    judged = targets_table(everything)
+    if judged:
+        shown.insert(1, f"### Targets\n\n{judged}")
+        print(shown[1], end="\n\n")
     write_json(everything, Path("out/benchmarks.json"))
     for one in failed:
         print(f"failed: {one}", file=sys.stderr)
     if docs and not failed:
-        if len(shown) == len(NAMES):  # what was measured, and all but growth
+        if set(NAMES) - {"growth"} <= set(names):
             _print_into(DOCS / "benchmarks.md", shown)
         if len(grown) > 1:
             _print_into(DOCS / "how-it-grows.md", grown)
