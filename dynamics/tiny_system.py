@@ -61,15 +61,14 @@ class TinySystem(MemorySystem):
         self._dual = np.zeros(shape, self._dtype)
         gram = problem.output_gram
         pulls = (gram[None, :, :] - gram[:, None, :])[:, :, self._columns]
-        self._fixed = (
-            *(constant(array, self._dtype) for array in (problem.input_gram, pulls, problem.frequencies)),
-            problem.targets,
-            problem.frequencies,
+        self._arguments = (
+            self._padded, self._dual, constant(problem.input_gram, self._dtype), constant(pulls, self._dtype),
+            constant(problem.frequencies, self._dtype), problem.targets, problem.frequencies,
+            np.empty(shape, self._dtype), np.empty(shape, self._dtype),
         )  # fmt: skip
-        self._work = np.empty(shape, self._dtype), np.empty(shape, self._dtype)
         numbers, places = np.empty(n_tokens), np.empty(1, np.int64)
         self._rows = Rows(
-            *[numbers] * 4, places, numbers.copy(), numbers.copy(), numbers.copy(), places, places
+            numbers, numbers, numbers, numbers, places, numbers.copy(), numbers.copy(), numbers.copy(), places, places
         )
 
     def advance(self, end: int, rates: NDArray[np.float64], recorder: Recorder) -> Event:
@@ -79,9 +78,8 @@ class TinySystem(MemorySystem):
             recorder.stop_column, recorder.stop_relation, recorder.stop_threshold,
         )  # fmt: skip
         self.step, recorder.next_row, code = self._slice(
-            self._padded, self._dual, *self._fixed, *self._work, rates, self._rows, record, recorder.next_row,
-            self.step, end,
-        )  # fmt: skip
+            *self._arguments, rates, self._rows, record, recorder.next_row, self.step, end
+        )
         if code == NOT_FINITE:
             return Event(not_finite=self.array_name)
         return STOPPED if code == STOP_CODE else REACHED_END

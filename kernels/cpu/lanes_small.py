@@ -12,6 +12,8 @@ out in full, a step is a straight line of instructions whose sums stay in regist
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,9 +66,10 @@ def _unboxed(_: Any, __: Any, context: Any) -> Any:
     return NativeValue(context.context.get_dummy_value())
 
 
-def _written(function: Any) -> Any:
+def _written(function: Any) -> Callable[..., Any]:
     """Return the function that writes the instructions of an instruction."""
-    return function.__wrapped__
+    write: Callable[..., Any] = function.__wrapped__
+    return write
 
 
 def _at(array: _Array, index: int) -> Expression:
@@ -115,13 +118,14 @@ def small_moves(
     """
     n_tokens, n_classes = size[2].size.n_tokens, size[2].size.n_classes
     others = range(n_classes - 1)
-    most, loss = None, _at(scores, 0).like(0.0)
+    loss = _at(scores, 0).like(0.0)
+    most = loss.like(-math.inf)
     for token in range(n_tokens):
         right, *places = (_integer_at(order, token * (n_classes + 1) + k) for k in range(n_classes + 1))
         target = _from(scores, right)
         ahead = [_from(scores, place) - target for place in places[:-1]]
         for score in ahead:
-            most = score if most is None else larger(score, most)
+            most = larger(score, most)
         weights = [_written(exp_bounded)(score) for score in ahead]
         wrong = weights[0]
         for weight in weights[1:]:

@@ -23,7 +23,7 @@ def look_ahead(
 
 
 # numba compares the names and the annotations of an overload with those of what it returns: there are none
-@overload(look_ahead)  # type: ignore[untyped-decorator]
+@overload(look_ahead, inline="always")
 def _look_ahead(size, scores, order, output_gram, weights, scaled, residual, scales, with_loss):  # type: ignore[no-untyped-def]
     if isinstance(size, SizeType):
         losses = size.size.with_loss
@@ -51,7 +51,7 @@ def move(
     """Move the scores by what `look_ahead` filled."""
 
 
-@overload(move)  # type: ignore[untyped-decorator]
+@overload(move, inline="always")
 def _move(  # type: ignore[no-untyped-def]
     size, input_gram, output_gram, residual, moved, scales, ones, velocity, momentum, with_momentum, scores
 ):

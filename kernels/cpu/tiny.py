@@ -15,6 +15,7 @@ import math
 
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
+from .borrowing import borrowed
 from .descent_arguments import Record, Rows
 from .descent_record import NOT_FINITE, REACHED_END, STOPPED, is_due, look
 from .simd import (
@@ -76,6 +77,11 @@ def tiny_slice(
 
     Cost a step: N (N + M) multiply-adds and N exponentials of vectors.
     """
+    scores = borrowed(scores)
+    targets = borrowed(targets)
+    frequencies = borrowed(frequencies)
+    rows = borrowed(rows)
+    record = borrowed(record)
     number = scores.dtype.type
     width = lanes(scores)
     n_tokens, n_classes = scores.shape[0], pulls.shape[1]
