@@ -156,11 +156,8 @@ def test_columns_whose_names_differ_in_case_only(tmp_path: Path) -> None:
     plain.close()
     assert names == ["cell", "n", "N_2", "cell_2", 'a"b', "loss", "Loss_2", "status_2", "status", "seconds", "error"]
     assert [row[1:5] for row in rows[:4]] == [
-        (1, 3, 5, str(2**70)),
-        (1, 3, 5, "null"),
-        (1, 3, 5, 1),
-        (1, 4, 5, str(2**70)),
-    ]
+        (1, 3, 5, str(2**70)), (1, 3, 5, "null"), (1, 3, 5, 1), (1, 4, 5, str(2**70)),
+    ]  # fmt: skip
 
 
 def test_a_cell_is_written_once(path: Path) -> None:

@@ -1,8 +1,7 @@
-"""Full disks, read-only folders, files that vanish, programs that hold the file, and one coordinator only."""
+"""Full disks, read-only folders, files that vanish, programs that hold the file."""
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import subprocess
@@ -12,60 +11,16 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from traindyn.dynamics import store as store_module
-from traindyn.dynamics import store_connection, store_lock
+from traindyn.dynamics import store_connection
 from traindyn.dynamics.store import Store
 from traindyn.errors import FileError
 
-CELLS = 20_000
-VALUES = np.random.default_rng(5).standard_normal((CELLS, 3))
-HEADER = {"steps": 3}
-STATUS = np.zeros(CELLS, np.int8)
-
-
-def opened(path: Path, **others: Any) -> Store:
-    return Store.open(path, HEADER, CELLS, ("a", "b", "c"), **others)
-
-
-def fill(store: Store, first: int, stop: int) -> bool:
-    return store.write(first, VALUES[first:stop], STATUS[first:stop])
-
-
-PRELUDE = """
-import os, resource, sys
-import numpy as np
-from traindyn.dynamics.store import Store
-from traindyn.errors import FileError
-CELLS = 20_000
-VALUES = np.random.default_rng(5).standard_normal((CELLS, 3))
-STATUS = np.zeros(CELLS, np.int8)
-path = sys.argv[1]
-def opened(**others):
-    return Store.open(path, {"steps": 3}, CELLS, ("a", "b", "c"), **others)
-def fill(store, first, stop):
-    return store.write(first, VALUES[first:stop], STATUS[first:stop])
-"""
-
-
-def elsewhere(path: Path, code: str, **others: Any) -> str:
-    """Run code in a process of its own and return what it prints."""
-    run = subprocess.run([sys.executable, "-c", PRELUDE + textwrap.dedent(code), str(path)], capture_output=True,
-                         text=True, timeout=120, **others)  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    return run.stdout
-
-
-def whole(path: Path, done: int) -> None:
-    with Store.load(path) as stored:
-        values, _, found, _ = stored.read()
-    assert found[:done].all()
-    assert not found[done:].any()
-    assert values[:done].tobytes() == VALUES[:done].tobytes()
+sys.path.insert(0, str(Path(__file__).parent))
+from store_places import CELLS, TRY, elsewhere, fill, opened, whole
 
 
 @pytest.mark.parametrize("wal", [False, True])
@@ -161,14 +116,6 @@ def as_somebody(path: Path, code: str) -> str:
     if os.geteuid() == 0:
         code = "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n" + textwrap.dedent(code)
     return elsewhere(path, code)
-
-
-TRY = """
-try:
-    opened().close()
-except FileError as error:
-    print(error)
-"""
 
 
 @pytest.fixture
@@ -278,175 +225,3 @@ def test_a_log_is_refused_on_network_file_systems(tmp_path: Path, monkeypatch: p
         opened(tmp_path / "x.db", wal=True)
     assert list(tmp_path.iterdir()) == []
     opened(tmp_path / "x.db").close()
-
-
-def test_a_second_coordinator_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.db"
-    (tmp_path / "link.db").symlink_to(path)
-    for name in ("x.db", "link.db"):
-        with opened(path) as store:
-            told = elsewhere(tmp_path / name, TRY)
-            assert f"is being written by process {os.getpid()} on {os.uname().nodename} since 20" in told
-            assert f"end it (kill {os.getpid()} on" in told
-            assert "traindyn sweep --status" in told
-            with pytest.raises(FileError, match="is open in this process already"):
-                opened(tmp_path / name)
-            Store.summary(tmp_path / name)  # looking does not release the lock
-            Store.load(tmp_path / name).close()
-            assert "is being written by" in elsewhere(path, TRY)
-            fill(store, store.missing()[0][0], store.missing()[0][0] + 5)
-        assert elsewhere(path, TRY) == ""
-    whole(path, 10)
-
-
-def test_a_lock_file_that_is_deleted_while_it_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between opening the file and locking it another process may delete it: that lock would be on no name."""
-    path, lockf, calls = tmp_path / "x.db", store_lock.fcntl.lockf, []
-
-    def late(descriptor: int, how: int) -> None:
-        if not calls:
-            path.with_name("x.db.lock").unlink()
-        calls.append(descriptor)
-        lockf(descriptor, how)
-
-    monkeypatch.setattr(store_lock.fcntl, "lockf", late)
-    with opened(path):
-        assert len(calls) == 2
-        assert "is being written by" in elsewhere(path, TRY)
-
-
-def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
-    path = tmp_path / "x.db"
-    code = PRELUDE + "store = opened(); fill(store, 0, 10); store.flush(); print('ready', flush=True); sys.stdin.read()"
-    first = subprocess.Popen([sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert first.stdout is not None
-    assert first.stdin is not None
-    assert first.stdout.readline() == b"ready\n"
-    summary = Store.summary(path)
-    assert summary.alive
-    assert summary.holder is not None
-    assert summary.holder.pid == first.pid
-    with pytest.raises(FileError, match=f"written by process {first.pid} on"):
-        opened(path)
-    first.kill()
-    first.wait()
-    first.stdin.close()
-    first.stdout.close()
-    assert not Store.summary(path).alive
-    assert "killed" in str(Store.summary(path))
-    with opened(path) as store:
-        assert store.missing() == [(10, CELLS)]
-
-
-def test_a_child_forked_from_the_coordinator_neither_writes_nor_unlocks(tmp_path: Path) -> None:
-    printed = elsewhere(tmp_path / "x.db", """
-        from traindyn.dynamics import store as module
-        module.COMMIT_SECONDS = 1000.0
-        store = opened()
-        fill(store, 0, 10)
-        child = os.fork()
-        if child == 0:
-            for use in (lambda: fill(store, 10, 20), store.flush, opened):
-                try:
-                    use()
-                except FileError as error:
-                    print(error, flush=True)
-            store.close()
-            del store, use
-            sys.exit()
-        os.waitpid(child, 0)
-        summary = Store.summary(path)
-        print(summary.done, summary.sessions[0].ended)
-        import subprocess
-        second = "import sys; from traindyn.dynamics.store import Store; Store.open(sys.argv[1], {}, 3, ('a',))"
-        run = subprocess.run([sys.executable, "-c", second, path], capture_output=True, text=True)
-        print(run.stderr.splitlines()[-1])
-        fill(store, 10, 20)
-        store.close()
-        """).splitlines()  # fmt: skip
-    assert len(printed) == 5
-    assert "by process" in printed[0]
-    assert "forked from it; let workers return their results" in printed[0]
-    assert "forked from it" in printed[1]
-    assert "is being written by process" in printed[2]
-    assert printed[3] == "0 None"  # nothing was written by the child, and no end noted
-    assert "is being written by process" in printed[4]
-    whole(tmp_path / "x.db", 20)
-
-
-def test_a_coordinator_past_the_lock_stops_the_first(tmp_path: Path) -> None:
-    """Where the lock file was deleted, or locks are not honoured, the newest session alone may write."""
-    path = tmp_path / "x.db"
-    store = opened(path)
-    fill(store, 0, 10)
-    store.flush()
-    path.with_name("x.db.lock").unlink()
-    with opened(path) as second:
-        fill(second, 10, 30)
-    fill(store, 10, 20)
-    with pytest.raises(FileError, match="was taken over by another coordinator"):
-        store.flush()
-    with pytest.raises(FileError, match="taken over"):
-        store.close()
-    whole(path, 30)
-
-
-def test_ten_coordinators_at_once_leave_one(tmp_path: Path) -> None:
-    path, start = tmp_path / "x.db", tmp_path / "start"
-    code = PRELUDE + textwrap.dedent("""
-        import time
-        print("ready", flush=True)
-        while not os.path.exists(sys.argv[2]):
-            time.sleep(0.0001)
-        try:
-            store = opened()
-        except FileError as error:
-            print(error)
-        else:
-            print("first")
-            fill(store, 0, 10)
-            time.sleep(0.5)
-            store.close()
-        """)
-    runs = [
-        subprocess.Popen([sys.executable, "-c", code, path, start], stdout=subprocess.PIPE, text=True)
-        for _ in range(10)
-    ]
-    for run in runs:
-        assert run.stdout is not None
-        run.stdout.readline()
-    start.touch()
-    told = [run.communicate()[0] for run in runs]
-    assert sorted(text == "first\n" for text in told) == [False] * 9 + [True], told
-    assert all("is being written by" in text for text in told if text != "first\n"), told
-    whole(path, 10)
-
-
-def test_what_a_killed_creation_left_is_no_store(tmp_path: Path) -> None:
-    path = tmp_path / "x.db"
-    path.with_name(".x.db.new").write_bytes(b"SQLite format 3\0 half")
-    path.with_name("x.db.lock").write_text("{")
-    with opened(path) as store:
-        fill(store, 0, 10)
-    assert sorted(item.name for item in tmp_path.iterdir()) == ["x.db", "x.db.lock"]
-    assert json.loads((tmp_path / "x.db.lock").read_text())["pid"] == os.getpid()
-
-
-def test_a_transaction_that_was_killed_is_rolled_back_by_readers(tmp_path: Path) -> None:
-    """The journal of a commit cut short lies beside the file: whoever opens it first restores the pages."""
-    path = tmp_path / "x.db"
-    elsewhere(path, """
-        store = opened()
-        fill(store, 0, 3000); store.flush()
-        run = store._connection
-        run.execute("PRAGMA cache_size = 1"); run.execute("PRAGMA cache_spill = ON")
-        run.execute("BEGIN IMMEDIATE")
-        run.execute("UPDATE chunk SET measured = zeroblob(length(measured)), status = x'00', checksum = NULL")
-        assert os.path.exists(path + "-journal")
-        os._exit(0)
-        """)  # fmt: skip
-    assert path.with_name("x.db-journal").stat().st_size > 0
-    assert Store.summary(path).done == 3000
-    whole(path, 3000)
-    with opened(path) as store:
-        assert store.missing() == [(3000, CELLS)]
