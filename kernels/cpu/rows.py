@@ -12,6 +12,7 @@ are summed as such for at most `RUN` vectors, which costs less than the rounding
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def _largest_wrong(scores_row: Vector, target: int) -> float:
 
 
 @compiled(inline=True)
-def _weights(scores_row, target, first, shift):  # type: ignore[no-untyped-def]  # a vector
+def _weights(scores_row: Vector, target: int, first: int, shift: float) -> Any:
     """Return a vector of exp(score - shift), with 0 for the target and beyond the end of the row."""
     some = scores_row.shape[0] - first
     nothing = scores_row.dtype.type(0)
