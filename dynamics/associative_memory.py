@@ -30,6 +30,11 @@ __all__ = ["AssociativeMemory"]
 _FREQUENCY_TOLERANCE = 1e-9
 
 
+def second_coordinate(alpha: float) -> float:
+    """Return sqrt(1 - alpha^2), with full relative precision near the ends too."""
+    return math.sqrt((1.0 - alpha) * (1.0 + alpha))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class AssociativeMemory:
     r"""Learn N associations token x -> class f(x) with one matrix W.
@@ -99,8 +104,7 @@ class AssociativeMemory:
                [0.6, 0.8]])
         """
         alpha = embeddings.checked_correlation(correlation, -1.0, 1.0)
-        # (1 - alpha)(1 + alpha) keeps full relative precision near the ends, 1 - alpha^2 does not
-        inputs = [[1.0, 0.0], [alpha, math.sqrt((1.0 - alpha) * (1.0 + alpha))]]
+        inputs = [[1.0, 0.0], [alpha, second_coordinate(alpha)]]
         return cls(inputs, [[1.0, 0.0], [0.0, 1.0]], [0, 1], frequencies)
 
     @classmethod

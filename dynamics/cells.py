@@ -22,6 +22,7 @@ from .measures import MEASURES, Measure, needs_of
 from .simulation import simulate
 from .status import Status
 from .stochastic import StochasticGradientFlow
+from .two_token_columns import columns_of, row_of, two_token_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +36,7 @@ _UNDONE = CODES[Status.INTERRUPTED]
 _COUNT_STEPS = ("steps_to_accuracy", "steps_to_settle", "peak_step", "spike_duration")
 _HERE = Path(__file__).resolve().parent.parent
 _user_code = threading.RLock()
+_TWO_TOKENS = "two tokens"  # the group of the cells that run from columns of numbers, however they were built
 
 
 class Stopped(Exception):
@@ -102,13 +104,12 @@ class Work:
     def _columns(self, cells: Cells, threads: int) -> Block | None:
         """Run the cells that come as columns of numbers, and leave the others undone; None where none does."""
         offered = getattr(self.build, "columns", None)
-        if offered is None or not self.named or self.options or self.dtype != "float64" or self.steps is None:
+        if offered is None or not self._by_columns:
             return None
+        assert self.steps is not None
         columns = offered(cells)
         if columns is None:
             return None
-        from .two_token_columns import two_token_columns
-
         served = columns.pop("served")
         if served.all():
             values, status = two_token_columns(columns, self.names, self.steps, threads)
@@ -119,6 +120,8 @@ class Work:
             values = np.full((cells.count, len(self.measures)), math.nan)
             status = np.full(cells.count, _UNDONE, np.int8)
             values[served], status[served] = two_token_columns(kept, self.names, self.steps, threads)
+        if (status[served] == _UNDONE).any():
+            raise Stopped
         return Block(cells.first, values, status, {}, 0.0)
 
     def _objects(
@@ -140,15 +143,27 @@ class Work:
                 self._alone(block, place, problem, rule)
             else:
                 groups.setdefault(group, []).append((place, problem, rule))
-        for members in groups.values():
+        for group, members in groups.items():
             if cancelled is not None and cancelled.is_set():
                 raise Stopped
             at, problems, rules = zip(*members, strict=True)
-            assert self.steps is not None
-            values, status = run_group(problems, rules, self.names, self.steps, self.dtype, threads)
+            values, status = self._together(group, problems, rules, threads)
             if (status == _UNDONE).any():
                 raise Stopped
             block.values[list(at)], block.status[list(at)] = values, status
+
+    def _together(
+        self, group: Hashable, problems: Sequence[Any], rules: Sequence[Any], threads: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+        assert self.steps is not None
+        if group != _TWO_TOKENS:
+            return run_group(problems, rules, self.names, self.steps, self.dtype, threads)
+        rows = [row for row in map(row_of, problems, rules) if row is not None]
+        return two_token_columns(columns_of(rows), self.names, self.steps, threads)
+
+    @property
+    def _by_columns(self) -> bool:
+        return self.named and not self.options and self.dtype == "float64" and self.steps is not None
 
     def built(self, cell: Mapping[str, Any]) -> tuple[Any, Any]:
         """Return the problem and the rule of a cell."""
@@ -162,6 +177,8 @@ class Work:
         """Return the batch that a cell belongs to; None where it runs alone."""
         if not self.named or self.options or self.steps is None:
             return None
+        if self._by_columns and row_of(problem, rule) is not None:
+            return _TWO_TOKENS
         return group_of(problem, rule, self.names, self.dtype, self.steps)
 
     def _alone(self, block: Block, place: int, problem: Any, rule: Any) -> None:

@@ -13,6 +13,7 @@ from ..errors import InputError, unknown_name
 from .associative_memory import AssociativeMemory
 from .descent import GradientDescent
 from .schedules import stable_digest
+from .two_token_columns import MOST_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,7 +99,8 @@ class Recipe:
         """Return the cells as columns for the two-token kernel; None for other problems, rules and values.
 
         Columns: correlation (n,), frequencies (n, 2), learning_rate (n,) and momentum (n,), or one row for all cells,
-        and served (n,), which is False where the constructors would refuse the values, and where there is momentum.
+        and served (n,), which is False where the constructors would refuse the values, where there is momentum, and
+        where a rate may overflow.
         """
         if self.problem != AssociativeMemory.two_tokens or self.rule is not GradientDescent:
             return None
@@ -174,7 +176,7 @@ _Law = Callable[["NDArray[np.float64]"], "NDArray[np.bool_]"]
 _TWO_TOKEN_LAWS: dict[str, tuple[Any, _Law]] = {
     "correlation": (0.95, lambda values: np.abs(values) <= 1.0),
     "frequencies": ((0.75, 0.25), _frequencies_law),
-    "learning_rate": (None, lambda values: (values > 0.0) & np.isfinite(values)),
+    "learning_rate": (None, lambda values: (values > 0.0) & (values <= MOST_RATE)),
     # cells with momentum, lawful or not, are built as objects
     "momentum": (0.0, lambda values: values == 0.0),
 }

@@ -56,6 +56,11 @@ def cancelled_by(event: threading.Event | None) -> Iterator[None]:
         _of_thread.cancelled = before
 
 
+def is_cancelled() -> bool:
+    """Return whether the event of `cancelled_by` is set: for loops that Ctrl-C itself may break."""
+    return _of_thread.cancelled is not None and _of_thread.cancelled.is_set()
+
+
 class Interruption:
     """Inside, Ctrl-C only sets `requested`, so that a slice ends with a consistent state; a second one raises."""
 

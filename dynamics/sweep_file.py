@@ -19,6 +19,7 @@ _KEYS = ("problem", "rule", "measure", "steps", "time", "rng", "dtype", "fixed",
 _RANGES: Mapping[str, Callable[..., Any]] = {
     "linspace": np.linspace, "geomspace": np.geomspace, "arange": np.arange,
 }  # fmt: skip
+_LONGEST = 10**8
 
 
 def read_sweep(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -62,6 +63,11 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
     for key in ("problem", "rule", "measure", "grid"):
         if key not in given:
             raise InputError(f"the key {key!r} is missing", None, _EXAMPLES[key])
+    if "steps" in given and "time" in given:
+        raise InputError("a file has steps or time, not both", f"steps = {given['steps']!r}, time = {given['time']!r}",
+                         "steps for rules that move in steps, time for flows")  # fmt: skip
+    if not isinstance(given.get("dtype", ""), str):
+        raise InputError("dtype must be a text", repr(given["dtype"]), 'dtype = "float64" or "float32"')
     fixed, grid = _table(given, "fixed"), _table(given, "grid")
     recipe = Recipe(_constructor("problem", given["problem"]), _constructor("rule", given["rule"]), **fixed)
     measure = given["measure"]
@@ -91,6 +97,8 @@ def _table(given: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _constructor(key: str, name: Any) -> Any:
     known = _known_rules() if key == "rule" else _known_problems()
+    if not isinstance(name, str):
+        raise InputError(f"{key} must be a text", repr(name), _EXAMPLES[key])
     if name not in known:
         raise unknown_name(key, name, known)
     return known[name]
@@ -117,12 +125,24 @@ def _axis(name: str, values: Any) -> list[Any]:
         (kind, numbers) = next(iter(values.items()))
         if kind not in _RANGES:
             raise unknown_name(f"range of the axis {name!r}", kind, _RANGES)
-        try:
-            return _RANGES[kind](*numbers).tolist()  # type: ignore[no-any-return]
-        except (TypeError, ValueError) as error:
-            law = f"the axis {name!r}: {kind} takes [low, high, {'step' if kind == 'arange' else 'count'}]"
-            raise InputError(law, f"{numbers!r} ({error})") from None
+        return _range(name, kind, numbers)
     raise InputError(
         f"the axis {name!r} must be a list, or one range", repr(values),
         f"such as {name} = [0.5, 1.0] or {name} = {{ linspace = [0.0, 1.0, 11] }}",
     )  # fmt: skip
+
+
+def _range(name: str, kind: str, numbers: Any) -> list[Any]:
+    law = f"the axis {name!r}: {kind} takes [low, high, {'step' if kind == 'arange' else 'count'}]"
+    plain = isinstance(numbers, list) and all(type(one) in (int, float) for one in numbers)
+    if not plain or len(numbers) != 3:
+        raise InputError(law, repr(numbers), "three numbers")
+    low, high, last = numbers
+    try:
+        count = abs(high - low) / abs(last) if kind == "arange" else last
+        values = _RANGES[kind](low, high, last).tolist() if count <= _LONGEST else None
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise InputError(law, f"{numbers!r} ({error})") from None
+    if values is None:
+        raise InputError(f"{law}, with at most {_LONGEST} values", repr(numbers))
+    return values  # type: ignore[no-any-return]

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     AnyMeasure: TypeAlias = str | Measure | Callable[[Trajectory], float]
 
 _DTYPES = ("float32", "float64")
+_MOST_STEPS = 2**53
 _UNKEPT = 0.5  # seconds for which a result may wait for others before it is on disk
 
 
@@ -262,6 +263,8 @@ def _checked_work(
     if steps is None and time is None:
         raise InputError("a sweep needs steps= or time=", None, "the step, or the time of a flow, at which runs end")
     steps = None if steps is None else integer("steps", steps, minimum=0)
+    if steps is not None and steps >= _MOST_STEPS:
+        raise InputError("steps must be less than 2^53", steps)
     time = None if time is None else real("time", time, least=0.0)
     dtype = dtype if isinstance(dtype, str) else str(np.dtype(dtype))
     if dtype not in _DTYPES:

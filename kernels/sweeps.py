@@ -89,16 +89,19 @@ def two_token_descent(
         learning_rates=learning_rates, correlations=correlations, frequencies=frequencies,
         squared_distance=squared_distance, margins=margins,
     )  # fmt: skip
-    return run_two_tokens(columns, n_cells, int(steps), names, threads)
+    values = run_two_tokens(columns, n_cells, int(steps), names, threads)
+    assert values is not None
+    return values
 
 
 def run_two_tokens(
-    columns: Sequence[Any], n_cells: int, steps: int, names: tuple[str, ...], threads: int | None = None
-) -> Matrix:
+    columns: Sequence[Any], n_cells: int, steps: int, names: tuple[str, ...], threads: int | None = None,
+    given_up: Callable[[], bool] | None = None,
+) -> Matrix | None:  # fmt: skip
     """Return what `two_token_descent` returns, of columns that were checked already.
 
     Columns: learning rates, correlations, both frequencies, squared distance, both start margins; each float64,
-    contiguous, with one entry or `n_cells`.
+    contiguous, with one entry or `n_cells`. `given_up` is asked some 50 times a second; None once it says so.
     """
     columns = tuple(_read_only(column) for column in columns)
     strides = np.array([int(column.shape[0] > 1) for column in columns])
@@ -110,24 +113,28 @@ def run_two_tokens(
 
         first = np.empty(n_cells)
         state = plain.new_blocks(blocks)
-        _run(plain.steps_to_accuracy, blocks, state[-1][:, plain.AT_WORK],
-             tickets, _ROUNDS, columns, strides, steps, first, *state)  # fmt: skip
-        return first[:, None]
+        done = _run(plain.steps_to_accuracy, given_up, blocks, state[-1][:, plain.AT_WORK],
+                    tickets, _ROUNDS, columns, strides, steps, first, *state)  # fmt: skip
+        return first[:, None] if done else None
     from .cpu import two_tokens_watched as watched
 
     out = np.empty((n_cells, len(names)))
     places = np.array([names.index(name) if name in names else -1 for name in watched.MEASURED])
     watch = watched.new_blocks(blocks)
-    _run(watched.two_token_measures, blocks, watch[-1][:, watched.AT_WORK],
-         tickets, _WATCHED_ROUNDS, columns, strides, steps, watched.wanted(names), places, out, *watch)  # fmt: skip
-    return out
+    done = _run(watched.two_token_measures, given_up, blocks, watch[-1][:, watched.AT_WORK], tickets, _WATCHED_ROUNDS,
+                columns, strides, steps, watched.wanted(names), places, out, *watch)  # fmt: skip
+    return out if done else None
 
 
-def _run(function: Callable[..., Any], blocks: int, at_work: Any, *arguments: Any) -> None:
+def _run(
+    function: Callable[..., Any], given_up: Callable[[], bool] | None, blocks: int, at_work: Any, *arguments: Any
+) -> bool:
     while True:
         run_team(function, blocks, *arguments)
         if not at_work.any():
-            return
+            return True
+        if given_up is not None and given_up():
+            return False
 
 
 def _columns(**values: Any) -> tuple[tuple[Any, ...], int]:
