@@ -1,4 +1,4 @@
-"""The ratios that this package is held to: which peer, what it must reach and what it aims at, and what was measured."""
+"""The ratios that this package is held to: against which peer, what it must reach, what it aims at, and what is."""
 
 from __future__ import annotations
 
