@@ -51,7 +51,7 @@ class TinySystem(MemorySystem):
         from ..kernels.cpu.tiny import tiny_slice
 
         super().__init__(problem, rule, *rest)
-        self._slice = tiny_slice
+        self._compiled = tiny_slice
         n_tokens, n_classes = problem.n_tokens, problem.n_classes
         shape = n_tokens, LANES64 if self._dtype == "float64" else LANES32
         # beyond the classes stand copies of the first one
@@ -77,7 +77,7 @@ class TinySystem(MemorySystem):
             recorder.steps, recorder.scalars, recorder.margins,
             recorder.stop_column, recorder.stop_relation, recorder.stop_threshold,
         )  # fmt: skip
-        self.step, recorder.next_row, code = self._slice(
+        self.step, recorder.next_row, code = self._compiled(
             *self._arguments, rates, self._rows, record, recorder.next_row, self.step, end
         )
         if code == NOT_FINITE:

@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
 from traindyn.dynamics import AssociativeMemory, GradientDescent, simulate
+from traindyn.dynamics import cells as cells_module
 from traindyn.dynamics.batching import group_of, run_group
 from traindyn.dynamics.measures import MEASURES, needs_of
+from traindyn.dynamics.slicing import cancelled_by
 from traindyn.dynamics.status import Status
 
 ALL = tuple(MEASURES)
@@ -98,6 +101,41 @@ def test_threads_change_no_bit(threads):
         alone, together = (run_group(problems, rules, names, 200, threads=count) for count in (1, threads))
         np.testing.assert_array_equal(alone[0], together[0])
         np.testing.assert_array_equal(alone[1], together[1])
+
+
+def test_measures_change_no_bit():
+    # the code with and the code without losses, chaotic cells included
+    problems, rules = cells(5, 5, 10, count=30)
+    everything = run_group(problems, rules, ALL, 100)[0]
+    for name in ("final_loss", "smallest_margin"):
+        np.testing.assert_array_equal(run_group(problems, rules, (name,), 100)[0][:, 0], everything[:, ALL.index(name)])
+
+
+def test_cancelled_cells_are_left_undone():
+    problems, rules = cells(5, 5, 10)
+    cancelled = threading.Event()
+    cancelled.set()
+    with cancelled_by(cancelled):
+        values, status = run_group(problems, rules, ALL, 100)
+    assert {list(Status)[code] for code in status} == {Status.INTERRUPTED}
+    assert np.isnan(values).all()
+
+
+def test_a_range_with_undone_cells_is_given_up(monkeypatch):
+    problems, rules = cells(5, 5, 10, count=3)
+    work = cells_module.Work(
+        lambda cell: (problems[cell], rules[cell]), (MEASURES["final_loss"],), 10, None, "float64", 0, (), named=True
+    )
+    block = cells_module.Block(0, np.full((3, 1), np.nan), np.full(3, cells_module.FAILED, np.int8), {}, 0.0)
+    status = np.array([list(Status).index(one) for one in (Status.COMPLETED, Status.INTERRUPTED, Status.COMPLETED)])
+    monkeypatch.setattr(cells_module, "run_group", lambda *_: (np.zeros((3, 1)), status.astype(np.int8)))
+
+    class Range(list):
+        first, count = 0, 3
+
+    with pytest.raises(cells_module.Stopped):
+        work._objects(Range({"cell": k} for k in range(3)), block, range(3), 1, None)
+    assert (block.status == cells_module.FAILED).all()  # nothing of it is kept, the finished cells neither
 
 
 def test_slices_change_no_bit(monkeypatch):
