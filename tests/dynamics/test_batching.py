@@ -111,6 +111,17 @@ def test_measures_change_no_bit():
         np.testing.assert_array_equal(run_group(problems, rules, (name,), 100)[0][:, 0], everything[:, ALL.index(name)])
 
 
+def test_frequencies_are_those_of_the_cell():
+    problems, rules = cells(5, 5, 10, count=4)
+    problems = [
+        AssociativeMemory(memory.inputs, memory.outputs, memory.targets, np.roll(memory.frequencies, k))
+        for k, memory in enumerate(problems)
+    ]
+    values, _ = run_group(problems, rules, ("final_loss", "peak_loss"), 10)
+    expected, _ = one_by_one(problems, rules, ("final_loss", "peak_loss"), 10)
+    np.testing.assert_allclose(values, expected, rtol=1e-10, atol=1e-10)
+
+
 def test_cancelled_cells_are_left_undone():
     problems, rules = cells(5, 5, 10)
     cancelled = threading.Event()
