@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -139,7 +139,8 @@ class Cube:
                 places.append(list(range(len(values))))
                 axes[name] = values
             elif isinstance(chosen[name], (list, np.ndarray)):
-                places.append([_place(name, values, value) for value in chosen[name]])
+                known = {value: place for place, value in enumerate(values)}
+                places.append([_place(name, values, value, known) for value in chosen[name]])
                 axes[name] = tuple(values[place] for place in places[-1])
             else:
                 places.append([_place(name, values, chosen[name])])
@@ -212,9 +213,11 @@ class Cube:
         to_zarr(self, path)
 
 
-def _place(name: str, values: tuple[Any, ...], value: Any) -> int:
+def _place(name: str, values: tuple[Any, ...], value: Any, known: Mapping[Any, int] | None = None) -> int:
     if isinstance(value, np.generic):
         value = value.item()
+    if known is not None and isinstance(value, Hashable) and value in known:
+        return known[value]
     if value in values:
         return values.index(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -44,7 +44,7 @@ def header_of(work: Work, grid: Grid, built: bool = True) -> dict[str, Any]:
     }  # fmt: skip
     if built:
         header["built"] = built_digest(work, grid)
-    if not isinstance(work.build, Recipe):
+    if not isinstance(work.build, Recipe) or header["functions"]:
         header["python"] = ".".join(platform.python_version_tuple()[:2])  # functions are known by their byte code
     return header
 

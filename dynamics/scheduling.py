@@ -21,6 +21,8 @@ class _Segment:
         self.seconds = 0.0
         self.counted = 0
         self.pace: float | None = None  # seconds a cell, of the last chunk
+        self.fullest = (0, 0.0)  # the largest chunk and its seconds
+        self.spent = 0.0
 
     def take(self, count: int) -> tuple[int, int]:
         first, stop = self.ranges.popleft()
@@ -90,6 +92,8 @@ class Schedule:
         count = stop - first
         self._pace = segment.pace = seconds / count
         self._largest = max(self._largest, count)
+        segment.fullest = max(segment.fullest, (count, seconds))
+        segment.spent += seconds
         segment.done += count
         if not self._first:  # the first one may have compiled
             segment.seconds += seconds
@@ -108,10 +112,21 @@ class Schedule:
 
     @property
     def work_in_all(self) -> float:
-        """Seconds of one worker for all cells, by the last chunk of each part: its cells shared a call with most."""
-        paces = [segment.pace for segment in self._segments if segment.pace is not None]
+        """Seconds of one worker: those of the cells done, and for others the pace of the largest chunk of their part.
+
+        Of its cells most shared a call, as they do in a sweep; the last chunk may be one long cell.
+        """
+        paces = [one.fullest[1] / one.fullest[0] for one in self._segments if one.done]
         typical = sum(paces) / max(len(paces), 1)
-        return sum(one.total * (typical if one.pace is None else one.pace) for one in self._segments)
+        pace_of = [one.fullest[1] / one.fullest[0] if one.done else typical for one in self._segments]
+        return sum(
+            one.spent + (one.total - one.done) * pace for one, pace in zip(self._segments, pace_of, strict=True)
+        )
+
+    @property
+    def starts(self) -> list[int]:
+        """A cell of each part."""
+        return [segment.ranges[0][0] for segment in self._segments if segment.ranges]
 
 
 def _cut(ranges: list[tuple[int, int]], parts: int) -> list[list[tuple[int, int]]]:

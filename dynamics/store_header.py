@@ -15,6 +15,7 @@ from .store_rows import CURE
 NAME = "traindyn.sweep"
 # items are compared in this order, so that the cause is named before what follows from it
 _ORDER = ("traindyn", "grid", "measures", "n_cells", "steps", "time", "dtype", "entropy", "rng", "definition")
+_BY_BYTE_CODE = {"python", "definition", "functions", "options", "built"}
 
 
 def described(
@@ -92,6 +93,13 @@ def check_same_sweep(found_rows: Mapping[str, str], wanted_rows: Mapping[str, st
     if first == "traindyn" and first in found:
         cure = (f"versions are not mixed in one store: pip install traindyn=={json.loads(found[first])} and go on, or "
                 "give this sweep another file")  # fmt: skip
+    versions = [json.loads(rows["python"]) for rows in (found, wanted) if "python" in rows]
+    if len(set(versions)) == 2 and set(differing) <= _BY_BYTE_CODE:
+        raise FileError(
+            f"{path} was begun with Python {versions[0]}, and this is {versions[1]}; functions are known by their byte "
+            "code, which changes with the version: go on with the one that began it, or begin anew in another file; "
+            "sweeps of td.Recipe and named measures go on with any"
+        )
     also = f" (and in: {', '.join(differing[1:])})" if differing[1:] else ""
     told = _told(first, found.get(first), wanted.get(first))
     raise FileError(f"{path} holds another sweep: it differs in {told}{also}; {cure}")

@@ -34,6 +34,8 @@ _TABLES = (
     "CREATE TABLE error(cell INTEGER PRIMARY KEY, text TEXT)",
 )
 
+_COMPARED = 10_000  # rows of a table at a time
+
 
 def create(connection: sqlite3.Connection, header: Mapping[str, str]) -> None:
     """Make the tables and the view of an empty store in an empty database, in autocommit mode."""
@@ -41,9 +43,10 @@ def create(connection: sqlite3.Connection, header: Mapping[str, str]) -> None:
     for pragma in (*settings, "cache_size = -65536"):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("BEGIN")
-    for statement in _schema(header):
+    axes = axes_of(header)
+    for statement in _schema(header, axes):
         connection.execute(statement)
-    for table, rows in _fixed_rows(header).items():
+    for table, rows in _fixed_rows(header, axes).items():
         width = next(connection.execute(f"SELECT count(*) FROM pragma_table_info('{table}')"))[0]
         connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * width)})", rows)
     connection.execute("COMMIT")
@@ -52,27 +55,33 @@ def create(connection: sqlite3.Connection, header: Mapping[str, str]) -> None:
 def changed(connection: sqlite3.Connection, header: Mapping[str, str]) -> str | None:
     """Return which of the parts that never change is not as a store of this header has it, None if all are."""
     new = sqlite3.connect(":memory:", isolation_level=None)
-    for statement in _schema(header):
+    axes = axes_of(header)
+    for statement in _schema(header, axes):
         new.execute(statement)
     every = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
     same = new.execute(every).fetchall() == connection.execute(every).fetchall()
     new.close()
     if not same:
         return "schema"
-    for table, wanted in _fixed_rows(header).items():
-        found = connection.execute(f"SELECT * FROM {table} ORDER BY 1")
-        if any(one != other for one, other in itertools.zip_longest(found, wanted)):
+    for table, wanted in _fixed_rows(header, axes).items():
+        found, rest = connection.execute(f"SELECT * FROM {table} ORDER BY 1"), iter(wanted)
+        while there := found.fetchmany(_COMPARED):
+            if there != list(itertools.islice(rest, _COMPARED)):
+                return table
+        if next(rest, None) is not None:
             return table
     return None
 
 
-def _schema(header: Mapping[str, str]) -> list[str]:
-    return [*_TABLES, _view(axes_of(header), json.loads(header["measures"]))]
+def _schema(header: Mapping[str, str], axes: Mapping[str, Sequence[Any]]) -> list[str]:
+    return [*_TABLES, _view(axes, json.loads(header["measures"]))]
 
 
-def _fixed_rows(header: Mapping[str, str]) -> dict[str, Iterable[tuple[Any, ...]]]:
+def _fixed_rows(
+    header: Mapping[str, str], axes: Mapping[str, Sequence[Any]]
+) -> dict[str, Iterable[tuple[Any, ...]]]:
     """Return the rows of the tables that never change, in the order of their first column."""
-    axes, measures = axes_of(header), json.loads(header["measures"])
+    measures = json.loads(header["measures"])
     starts = _starts(axes)
     return {
         "header": sorted(header.items()),
@@ -98,6 +107,8 @@ def _starts(axes: Mapping[str, Sequence[Any]]) -> list[int]:
 
 def _plain(value: Any) -> Any:
     """Return a value as SQLite has it; what it does not have as JSON."""
+    if type(value) is float:  # nearly always, and there may be millions
+        return value
     kept = isinstance(value, (float, str)) or (isinstance(value, int) and -(2**63) <= value < 2**63)
     return value if kept else json.dumps(value)
 

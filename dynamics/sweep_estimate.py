@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .grid import Grid
 
 _BUDGET = 2.0  # seconds
+_COMPILING = 10.0
 _HEADER = 20_000  # bytes of a store without rows
 _CELL = 12  # bytes of a store for each cell beside its numbers: status, seconds, checksum and page overhead
 
@@ -49,8 +50,12 @@ class Estimate:
 
 def estimated(work: Work, grid: Grid, width: int, threads: int) -> Estimate:
     """Run cells from all parts of the grid, one chunk after another, for about two seconds, and extrapolate."""
-    work.run(grid.cells(0, 1), threads)  # compiles what has to be
     schedule = Schedule([(0, grid.size)], width, aim=_BUDGET / 16)
+    start = time.perf_counter()
+    for cell in schedule.starts:  # compiles what has to be, for cells of several shapes too
+        work.run(grid.cells(cell, cell + 1), threads)
+        if time.perf_counter() - start > _COMPILING:
+            break
     start = time.perf_counter()
     sampled, rounds = 0, 0
     while (chosen := schedule.next()) is not None:

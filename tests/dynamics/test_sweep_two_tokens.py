@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from traindyn.dynamics import fan_out, slicing
 from traindyn.dynamics.cells import Stopped, Work
 from traindyn.dynamics.grid import Grid
 from traindyn.dynamics.measures import MEASURES, measures_of
+from traindyn.dynamics.scheduling import Schedule
 from traindyn.dynamics.store import Store
 from traindyn.dynamics.two_token_columns import row_of, two_token_columns
+from traindyn.errors import FileError
 
 RECIPE = td.Recipe(td.AssociativeMemory.two_tokens, td.GradientDescent)
 NAMES = tuple(MEASURES)
@@ -187,3 +190,60 @@ def test_what_is_given_up_is_not_stored(tmp_path: Path, monkeypatch: pytest.Monk
         _, status, done, _ = stored.read()
     assert (done == ~undone).all()
     assert (status[done] != cells_module.CODES[td.Status.INTERRUPTED]).all()
+
+
+def test_a_store_of_another_python_says_why_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = {"rate": [1e-3, 1e-2]}
+
+    def swept(build: Any, measure: Any) -> td.Cube:
+        return td.sweep(build, grid, measure, steps=3, store=tmp_path / "a.db")
+
+    def last(run: Any) -> float:
+        return float(run["loss"][-1])
+
+    swept(single, last)
+    monkeypatch.setattr("traindyn.dynamics.definition.platform.python_version_tuple", lambda: ("3", "99", "1"))
+    monkeypatch.setattr("traindyn.dynamics.definition.definition_of", lambda function: "other byte code")
+    with pytest.raises(FileError, match=r"begun with Python 3\.\d+, and this is 3\.99; functions are known by"):
+        swept(single, last)
+    with pytest.raises(FileError, match="holds another sweep: it differs in measures"):
+        swept(single, "final_loss")
+
+
+def test_an_estimate_does_not_speak_of_its_last_cells() -> None:
+    schedule = Schedule([(0, 800)], width=2)
+    seen, spent = 0, 0.0
+    while (chosen := schedule.next()) is not None and seen < 700:
+        count = chosen[1] - chosen[0]
+        seconds = 0.01 + 0.001 * count  # most of a small chunk is not its cells
+        schedule.took(chosen[0], seconds)
+        seen, spent = seen + count, spent + seconds
+    assert seen < 800
+    assert spent < schedule.work_in_all < spent + 0.01 * (800 - seen)
+    whole = Schedule([(0, 3)], width=1)
+    while (chosen := whole.next()) is not None:
+        whole.took(chosen[0], 0.5)
+    assert whole.work_in_all == 1.5
+
+
+def test_cells_of_several_shapes_are_compiled_before_they_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first cell of every kind takes long, as if it compiled: the estimate must not count that."""
+    seen: set[int] = set()
+    original = Work.run
+
+    def run(self: Work, cells: Any, *others: Any) -> Any:
+        kinds = {cell["kind"] for cell in cells}
+        block = original(self, cells, *others)
+        late = 5.0 if kinds - seen else 0.0
+        seen.update(kinds)
+        return replace(block, seconds=block.seconds + late)
+
+    monkeypatch.setattr(Work, "run", run)
+
+    def build(kind: int, rate: float) -> tuple[Any, Any]:
+        return single(rate)
+
+    estimate = td.sweep(
+        build, {"kind": range(8), "rate": [1e-3, 1e-2, 1e-1, 1.0]}, "final_loss", steps=2, threads=1, dry_run=True
+    )
+    assert estimate.seconds < 5.0
