@@ -63,19 +63,22 @@ def in_dask(runs: int) -> None:
 
 def main() -> None:
     """Measure and print."""
-    run()
     matrix = np.random.default_rng(0).random((1500, 1500))
+    for first in (run, lambda: matrix @ matrix, lambda: in_threads(2)):  # compiled, and the threads started
+        first()
     alone = seconds()
     rows = {"alone": alone, "after NumPy's product": seconds(lambda: matrix @ matrix)}
     try:
         import torch
 
         tensor = torch.from_numpy(matrix)
+        torch.mm(tensor, tensor)
         rows["after PyTorch's product"] = seconds(lambda: tensor @ tensor)
     except ImportError:
         print("torch is not installed: pip install '.[bench]'")
     rows["in a thread pool, each step"] = pooled(in_threads)
     try:
+        in_dask(1)  # loads the library
         rows["in dask's threads, each step"] = pooled(in_dask)
     except ImportError:
         print("dask is not installed: pip install '.[cluster]'")

@@ -37,17 +37,18 @@ def goes_by_class(n_tokens: int, n_classes: int, dim: int) -> bool:
 
 
 def _part(length: int, largest: int, parts: int, fewest: int) -> int:
-    """Return a multiple of the registers' rows: an even cut into at least `parts`, if those are not tiny."""
+    """Return the rows of an even cut into at least `parts`, if those are not tiny; of many, whole registers."""
     parts = max(-(-length // largest), min(parts, length // fewest), 1)
     rows = -(-length // parts)
-    return max(1, min(length, -(-rows // _REGISTERS) * _REGISTERS))
+    # of few parts an uneven one would keep members waiting
+    return max(1, rows if parts <= _TILES else min(length, -(-rows // _REGISTERS) * _REGISTERS))
 
 
 def sizes_of(n_tokens: int, n_classes: int, dim: int, whole_rows: bool) -> Sizes:
     """Return the cut of a problem; `whole_rows` of scores where they are kept.
 
     >>> sizes_of(1000, 100_000, 64, False)
-    Sizes(tile=72, columns=1024, height=36)
+    Sizes(tile=72, columns=1024, height=32)
     """
     columns = n_classes if whole_rows else min(n_classes, _COLUMNS)
     return Sizes(_part(n_tokens, _TILE, _TILES, _FEWEST_TOKENS), columns, _part(dim, _HEIGHT, _BLOCKS, _FEWEST_ROWS))

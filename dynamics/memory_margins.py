@@ -48,7 +48,8 @@ class MarginSystem(MemorySystem):
         self._noise = self._noise_sides(left, span.dual_right if span else None)
         self._arguments = (
             self._margins, self._dual, self._velocity, constant(coupling, self._dtype), constant(signed, self._dtype),
-            constant(self._squared * signed.T, self._dtype), problem.targets, problem.frequencies, rows_of(size, 0, size),
+            constant(self._squared * signed.T, self._dtype), problem.targets, problem.frequencies,
+            rows_of(size, 0, size),
             *(np.empty(length, self._dtype) for length in (size, size, signed.shape[1])),
         )  # fmt: skip
 

@@ -67,10 +67,11 @@ def compiled(parallel: bool = False, inline: bool = False, internal: bool = Fals
         import numba
 
         options: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "nogil": True, "parallel": parallel}
+        options["no_cfunc_wrapper"] = True  # for calls from C, of which there are none
         if inline:
             options["inline"] = "always"
         if internal:
-            options["no_cpython_wrapper"] = options["no_cfunc_wrapper"] = True
+            options["no_cpython_wrapper"] = True
         folder = cache_folder() if _is_ours(function) else None
         if folder is None:
             return numba.njit(**options)(function)  # type: ignore[no-any-return]

@@ -13,7 +13,7 @@ import hashlib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import llvmlite.binding
 from numba import types
@@ -24,7 +24,7 @@ from numba.extending import lower_builtin
 from ...errors import InputError
 from ..compile import compiled
 
-_Function = Callable[..., Any]
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _Kinds = tuple[Any, ...]
 
 
@@ -69,7 +69,7 @@ def compiled_once(*kinds: _Kinds) -> Callable[[_Function], _Function]:
             context.active_code_library._reload_init.add(_Needed(function.__module__, function.__qualname__, sig.args))
             return result
 
-        return in_python
+        return in_python  # type: ignore[return-value]
 
     return decorate
 
@@ -77,7 +77,7 @@ def compiled_once(*kinds: _Kinds) -> Callable[[_Function], _Function]:
 class _Once:
     """A function and its machine codes."""
 
-    def __init__(self, function: _Function) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         self._dispatcher: Any = compiled(internal=True)(function)
         self._name = f"{function.__module__}.{function.__qualname__}"
         self._results: dict[_Kinds, Any] = {}

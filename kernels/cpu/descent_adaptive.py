@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from ..arrays import Labels, Matrix
@@ -12,6 +11,7 @@ from .descent_arguments import Memory, Motion, Record, Rows, Scratch, Sizes
 from .descent_record import GO_ON, NOT_FINITE, REACHED_END, is_due, judge
 from .descent_tiles import chosen_row, count_tiles, front
 from .descent_weights import fill_tiles, gradient_rows, refresh_classes
+from .simd import fma, fnma, lanes, load_first, splat, square_root, store_first
 from .synchrony import barrier, next_ticket
 
 
@@ -31,18 +31,25 @@ def adapt_rows(
     first: int, last: int, transposed: Matrix, gradient: Matrix, adaptation: Adaptation, rate: float, step: int
 ) -> None:
     """Move rows first, ..., last - 1 of W^T along their gradient (last - first, d)."""
-    first_decay, second_decay = adaptation.first_decay, adaptation.second_decay
-    first_correction = 1.0 - first_decay ** (step + 1)
-    second_correction = 1.0 - second_decay ** (step + 1)
-    for i in range(first, last):
-        for k in range(transposed.shape[1]):
-            slope = gradient[i - first, k]
-            mean = first_decay * adaptation.first_moment[i, k] + (1.0 - first_decay) * slope
-            square = second_decay * adaptation.second_moment[i, k] + (1.0 - second_decay) * slope * slope
-            adaptation.first_moment[i, k] = mean
-            adaptation.second_moment[i, k] = square
-            scaled = (mean / first_correction) / (math.sqrt(square / second_correction) + adaptation.epsilon)
-            transposed[i, k] -= rate * (scaled + adaptation.weight_decay * transposed[i, k])
+    number = transposed.dtype.type
+    count, width, start = gradient.size, lanes(transposed), first * transposed.shape[1]
+    first_kept, second_kept = splat(number(adaptation.first_decay)), splat(number(adaptation.second_decay))
+    first_new, second_new = splat(number(1.0 - adaptation.first_decay)), splat(number(1.0 - adaptation.second_decay))
+    first_scale = splat(number(1.0 / (1.0 - adaptation.first_decay ** (step + 1))))
+    second_scale = splat(number(1.0 / (1.0 - adaptation.second_decay ** (step + 1))))
+    epsilon, decay = splat(number(adaptation.epsilon)), splat(number(adaptation.weight_decay))
+    length = splat(number(rate))
+    for place in range(0, count, width):
+        some, zero = min(width, count - place), number(0)
+        here = start + place
+        slope = load_first(gradient, place, some, zero)
+        mean = fma(first_kept, load_first(adaptation.first_moment, here, some, zero), first_new * slope)
+        square = fma(second_kept, load_first(adaptation.second_moment, here, some, zero), second_new * slope * slope)
+        store_first(adaptation.first_moment, here, some, mean)
+        store_first(adaptation.second_moment, here, some, square)
+        weight = load_first(transposed, here, some, zero)
+        move = fma(decay, weight, first_scale * mean / (square_root(second_scale * square) + epsilon))
+        store_first(transposed, here, some, fnma(length, move, weight))
 
 
 @compiled()

@@ -60,7 +60,7 @@ def holds(value: float, relation: int, threshold: float) -> bool:
 @compiled(inline=True)
 def is_due(record: Record, next_row: int, step: int) -> bool:
     """Return whether the step is the next one to save."""
-    return next_row < record.save_steps.shape[0] and record.save_steps[next_row] == step
+    return bool(next_row < record.save_steps.shape[0] and record.save_steps[next_row] == step)
 
 
 @compiled_once()

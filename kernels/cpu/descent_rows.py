@@ -16,7 +16,8 @@ from .descent_arguments import Rows
 from .simd import (
     exp,
     exp_bounded,
-    fma,
+    first_lanes,
+    lane_numbers,
     lanes,
     load,
     load_first,
@@ -24,69 +25,64 @@ from .simd import (
     maximum,
     min_lanes,
     minimum,
+    select,
     splat,
     store,
     store_first,
     sum_lanes,
 )  # fmt: skip
 
-# differences above which the quick exponential may be used: it never gets below e^-708, in float32 e^-87, and what it
-# gives for the target, which does not belong into the sum, is then too small to count
+# differences above which the quick exponential may be used: it never gets below e^-708, in float32 e^-87
 _QUICK = {8: -600.0, 4: -60.0}
 _QUICK_64, _QUICK_32 = _QUICK[8], _QUICK[4]
-_LOWEST_64, _LOWEST_32 = -1.7976931348623157e308, -3.4028234663852886e38
 
 
 @compiled(inline=True)
-def _extremes(block: Matrix, row: int) -> tuple[float, float, float]:
-    """Return the largest and smallest of a row, and 0 if all are finite, else NaN."""
+def _extremes(block: Matrix, row: int, place: int, some: float) -> tuple[float, float]:
+    """Return the largest and smallest of a row with `some` in the place of the target; a NaN may go unseen."""
     count, width = block.shape[1], lanes(block)
-    start, some = row * count, block[row, 0]
-    largest, smallest = splat(some), splat(some)
-    nothing = splat(block.dtype.type(0))
-    check = nothing
+    start, other = row * count, splat(block.dtype.type(some))
+    largest, smallest, numbers = other, other, lane_numbers(other)
     whole = count - count % width
-    for place in range(start, start + whole, width):
-        x = load(block, place)
+    for column in range(0, whole, width):
+        x = select(numbers == place - column, other, load(block, start + column))
         largest = maximum(largest, x)
         smallest = minimum(smallest, x)
-        check = fma(x, nothing, check)
     if whole < count:
-        x = load_first(block, start + whole, count - whole, some)
+        x = load_first(block, start + whole, count - whole, block.dtype.type(some))
+        x = select(numbers == place - whole, other, x)
         largest = maximum(largest, x)
         smallest = minimum(smallest, x)
-        check = fma(x, nothing, check)
-    return max_lanes(largest), min_lanes(smallest), sum_lanes(check)
+    return max_lanes(largest), min_lanes(smallest)
 
 
 @compiled(inline=True)
-def _exponentials(block: Matrix, row: int, largest: float, quick: bool, lowest: float) -> float:
-    """Replace a row by exp(x - largest) and return its sum."""
+def _exponentials(block: Matrix, row: int, place: int, largest: float, quick: bool) -> float:
+    """Replace a row by exp(x - largest), in the place of the target by 0, and return its sum."""
     count, width = block.shape[1], lanes(block)
     start = row * count
-    shift = splat(block.dtype.type(largest))
-    total = splat(block.dtype.type(0))
+    zero, shift = splat(block.dtype.type(0)), splat(block.dtype.type(largest))
+    total, numbers = zero, lane_numbers(zero)
     whole = count - count % width
     rest = count - whole
-    fill = block.dtype.type(lowest)
     if quick:
-        for place in range(start, start + whole, width):
-            weight = exp_bounded(load(block, place) - shift)
-            store(block, place, weight)
-            total = total + weight
-        if rest:
-            weight = exp_bounded(load_first(block, start + whole, rest, fill) - shift)
-            store_first(block, start + whole, rest, weight)
+        for column in range(0, whole, width):
+            weight = exp_bounded(load(block, start + column) - shift)
+            weight = select(numbers == place - column, zero, weight)
+            store(block, start + column, weight)
             total = total + weight
     else:
-        for place in range(start, start + whole, width):
-            weight = exp(load(block, place) - shift)
-            store(block, place, weight)
+        for column in range(0, whole, width):
+            weight = exp(load(block, start + column) - shift)
+            weight = select(numbers == place - column, zero, weight)
+            store(block, start + column, weight)
             total = total + weight
-        if rest:
-            weight = exp(load_first(block, start + whole, rest, fill) - shift)
-            store_first(block, start + whole, rest, weight)
-            total = total + weight
+    if rest:
+        x = load_first(block, start + whole, rest, block.dtype.type(largest)) - shift
+        weight = exp_bounded(x) if quick else exp(x)
+        weight = select(numbers == place - whole, zero, select(first_lanes(weight, rest), weight, zero))
+        store_first(block, start + whole, rest, weight)
+        total = total + weight
     return float(sum_lanes(total))
 
 
@@ -109,23 +105,18 @@ def add_classes(
     """
     largest_of, wrong_of, right_of, best_of, place_of = sums.largest, sums.wrong, sums.right, sums.best, sums.place
     count = block.shape[1]
-    single = block.itemsize == 4
-    lowest = _LOWEST_32 if single else _LOWEST_64
-    quickest = _QUICK_32 if single else _QUICK_64
+    quickest = _QUICK_32 if block.itemsize == 4 else _QUICK_64
     for row in range(block.shape[0]):
         token = first + row
         place = targets[row] - first_class
         here = 0 <= place < count
         right = 0.0
-        best, smallest, check = -math.inf, 0.0, 0.0
+        best, smallest = -math.inf, 0.0
         if here:
             right = block[row, place]
             right_of[token] = right
-            block[row, place] = block[row, 1 if place == 0 and count > 1 else 0]  # only wrong classes are to be seen
         if not here or count > 1:
-            best, smallest, check = _extremes(block, row)
-        if check + right * 0.0 != 0.0:
-            return False
+            best, smallest = _extremes(block, row, place, block[row, 1 if place == 0 and count > 1 else 0])
         before = largest_of[token] if first_class > 0 else -math.inf
         largest = max(before, best)
         if here:
@@ -134,14 +125,12 @@ def add_classes(
             best_of[token] = best
             if looked:
                 first_best = 0
-                while first_best < count - 1 and (block[row, first_best] != best or (here and first_best == place)):
+                while first_best < count - 1 and (block[row, first_best] != best or first_best == place):
                     first_best += 1
                 place_of[token] = first_class + first_best
-        if here:
-            block[row, place] = lowest
-        total = _exponentials(block, row, largest, smallest - largest >= quickest, lowest)
-        if here:
-            block[row, place] = 0.0
+        total = _exponentials(block, row, place, largest, smallest - largest >= quickest)
+        if total * 0.0 + smallest * 0.0 + right * 0.0 != 0.0:  # a NaN or an infinity in the row gets into one of them
+            return False
         if first_class == 0:
             wrong_of[token] = total
         elif largest > before:

@@ -170,7 +170,7 @@ def _gather_left(left: int, row: int, step: int, rows: int, terms: int, out: int
                 )  # fmt: skip
 
 
-@compiled()
+@compiled_once(*((_A, _W, _W, _A, _A, _W, _W, _W, _W, kind, types.boolean) for kind in _FLOATS))
 def _from_packed(
     left: int, left_row: int, left_step: int, panels: int, out: int, out_row: int, rows: int, columns: int, terms: int,
     scale: float, add: bool,

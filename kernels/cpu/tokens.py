@@ -39,7 +39,7 @@ def accuracy(scores: Matrix, targets: Labels, frequencies: Vector) -> float:
     return share_right(wrong, count, scores.shape[0])
 
 
-@compiled()
+@compiled(inline=True)
 def share_right(wrong: float, count: int, n_tokens: int) -> float:
     """Return 1 - wrong, exactly 1 if and only if none of the tokens is wrong, exactly 0 if all are.
 
