@@ -16,8 +16,12 @@ SIZES = ((5, 5, 10), (3, 3, 4), (10, 10, 16))
 
 
 def operations(n_tokens: int, n_classes: int) -> float:
-    """Return the vector operations of a step, a fused multiply-add as two: products, softmax with 16 an exponential."""
-    return n_tokens * n_classes * (2.0 * (n_tokens + n_classes) + 16.0 + 6.0)
+    """Return the operations of a step, a fused multiply-add as two: products and softmax, 16 an exponential.
+
+    One class may be left out of the products: the scores are relative to it.
+    """
+    products = 2.0 * n_tokens * (n_classes - 1) * (n_tokens + n_classes - 1)
+    return products + n_tokens * n_classes * (16.0 + 6.0)
 
 
 def _losses(memory: td.AssociativeMemory, scores: np.ndarray) -> np.ndarray:
