@@ -198,7 +198,7 @@ def test_failed_cells_are_told_by_the_exit_status(small: Path, capsys: pytest.Ca
         ("[0.0, 0.9, 4]", "[0.0, 0.9]", "linspace takes [low, high, count]; got [0.0, 0.9]; three numbers"),
         ("[0.0, 0.9, 4]", "[0.0, 0.9, true]", "three numbers"),
         ("[0.0, 0.9, 4]", "[0.0, 0.9, 1000000000000]", "with at most 100000000 values"),
-        ("linspace = [0.0, 0.9, 4]", "arange = [0.0, 0.9, 0]", "arange takes [low, high, step]; got [0.0, 0.9, 0] (float"),
+        ("linspace = [0.0, 0.9, 4]", "arange = [0.0, 0.9, 0]", "arange takes [low, high, step]; got [0.0, 0.9, 0]"),
         ("linspace = [0.0, 0.9, 4]", "arange = [0.0, 0.9, 1e-12]", "with at most 100000000 values"),
         ("steps = 100", "steps = 1.5", "steps must be an integer"),
         ("steps = 100", "", "needs steps= or time="),
