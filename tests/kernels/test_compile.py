@@ -115,8 +115,8 @@ def test_an_edit_of_a_called_function_is_seen(tmp_path):
     shutil.copy(HERE.parent / "errors.py", package)
     before = python(EDIT, package, TRAINDYN_NUMBA_CACHE=str(tmp_path / "cache"))
     rows = package / "kernels" / "cpu" / "rows.py"
-    right = "return scores_row[target] - best_wrong"
-    edited = rows.read_text().replace(right, right.replace("return", "return 2.0 *").replace("best", "2.0 * best"))
+    right = "np.float64(scores_row[target]) - np.float64(_largest_wrong(scores_row, target))"
+    edited = rows.read_text().replace(f"return {right}", f"return 2.0 * ({right})")
     assert edited != rows.read_text()
     rows.write_text(edited)
     after = python(EDIT, package, TRAINDYN_NUMBA_CACHE=str(tmp_path / "cache"))
@@ -147,9 +147,19 @@ print(json.dumps([name for name in ("numba", "scipy", "threadpoolctl", "cupy") i
     assert python(program) == []
 
 
-def test_works_without_compiling():
-    found = python(CALL.replace("sum(tokens.accuracy.stats.cache_hits.values())", "0"), NUMBA_DISABLE_JIT="1")
-    assert found["value"] == 1.0
+def test_where_nothing_is_compiled_the_way_out_is_told():
+    program = """
+import json
+from traindyn import kernels
+from traindyn.errors import InputError
+try:
+    kernels.accuracy([[1.0, 0.0]], [0], [1.0])
+except InputError as error:
+    print(json.dumps(str(error)))
+"""
+    told = python(program, NUMBA_DISABLE_JIT="1")
+    assert "where NUMBA_DISABLE_JIT is set nothing is compiled" in told
+    assert "traindyn.kernels.reference" in told
 
 
 def test_threads_from_the_usual_variables(monkeypatch):
