@@ -250,6 +250,9 @@ def test_processes_take_turns_to_save_and_a_full_disk_stops_nothing(tmp_path):
     saved = []
 
     class Cache:
+        def load_overload(self, signature, target):
+            return None
+
         def save_overload(self, signature, data):
             with open(tmp_path / "lock", "a") as other, pytest.raises(BlockingIOError):
                 fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -259,7 +262,7 @@ def test_processes_take_turns_to_save_and_a_full_disk_stops_nothing(tmp_path):
     class Dispatcher:
         _cache = Cache()
 
-    dispatcher = compiling._saved_one_at_a_time(Dispatcher(), tmp_path)
+    dispatcher = compiling._kept(Dispatcher(), tmp_path)
     dispatcher._cache.save_overload("signature", None)
     assert saved == ["signature"]
     with open(tmp_path / "lock", "a") as free:
