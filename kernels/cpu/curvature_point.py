@@ -6,6 +6,7 @@ import numpy as np
 
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
+from .compiled_once import compiled_once
 from .curvature_product import Curvature, take_probabilities
 from .products import pack, pack_transposed, packed_size
 from .synchrony import barrier
@@ -37,7 +38,7 @@ def take(buffer: Vector, place: int, rows: int, columns: int) -> tuple[Matrix, i
     return buffer[place : place + rows * columns].reshape((rows, columns)), after
 
 
-@compiled()
+@compiled_once()
 def copy_both(source: Matrix, straight: Matrix, across: Matrix, member: int, members: int) -> None:
     """Copy the member's rows of a matrix, and transpose them."""
     rows, columns = source.shape
@@ -50,7 +51,7 @@ def copy_both(source: Matrix, straight: Matrix, across: Matrix, member: int, mem
                     across[j, i] = source[i, j]
 
 
-@compiled()
+@compiled_once()
 def curvature_in(
     buffer: Vector, place: int, n_tokens: int, n_classes: int, dim: int, outputs: Vector, outputs_across: Vector,
     origins: Labels,
@@ -69,7 +70,7 @@ def curvature_in(
     return point, place
 
 
-@compiled()
+@compiled_once()
 def point_of(
     sync: Labels, member: int, members: int, weights: Matrix, inputs: Matrix, outputs: Matrix, frequencies: Vector,
     buffer: Vector, origins: Labels,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
+from .compiled_once import compiled_once
 from .curvature_rows import curvature_of_row, softmax_of_row
 from .products import multiply, multiply_packed
 from .synchrony import barrier
@@ -58,7 +59,7 @@ def take_probabilities(
     return barrier(sync, members)
 
 
-@compiled()
+@compiled_once()
 def _score(
     sync: Labels, member: int, members: int, curvature: Curvature, direction: Matrix, rows: Matrix, weigh: bool,
     others: Vector,
@@ -92,7 +93,7 @@ def _score(
     return True
 
 
-@compiled()
+@compiled_once()
 def apply_curvature(
     sync: Labels, member: int, members: int, curvature: Curvature, direction: Matrix, image: Matrix
 ) -> bool:

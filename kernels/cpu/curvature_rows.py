@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..arrays import Matrix
 from ..compile import compiled
+from .compiled_once import compiled_once
 from .simd import exp, fma, lanes, load, load_first, max_lanes, maximum, splat, store, store_first, sum_lanes
 
 
@@ -30,7 +31,7 @@ def _largest(rows: Matrix, start: int, count: int) -> tuple[int, float]:
     return label, largest
 
 
-@compiled()
+@compiled_once()
 def softmax_of_row(rows: Matrix, start: int, count: int) -> tuple[int, float]:
     """Replace scores by probabilities; return the most probable class and the sum of all other probabilities.
 
@@ -59,7 +60,7 @@ def softmax_of_row(rows: Matrix, start: int, count: int) -> tuple[int, float]:
     return origin, others * share
 
 
-@compiled()
+@compiled_once()
 def curvature_of_row(probability: Matrix, rows: Matrix, start: int, count: int, origin: int, frequency: float) -> None:
     """Replace the directional scores s of a token by p (diag P - P P^T) s.
 

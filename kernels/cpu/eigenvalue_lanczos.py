@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
+from .compiled_once import compiled_once
 from .curvature_product import Curvature, apply_curvature
 from .eigenvalue_tridiagonal import eigenvector, largest_below, largest_root
 from .eigenvalue_vectors import blocks_of, combine, overlaps, remove_overlaps, scale
@@ -20,7 +21,7 @@ from .synchrony import barrier
 _SHRUNK = 0.0025  # squared: a vector that lost so much of its length to the basis is orthogonalised again
 
 
-@compiled()
+@compiled_once()
 def copy_to_row(member: int, members: int, source: Vector, basis: Matrix, row: int) -> None:
     """Copy the member's blocks of a vector to a row of the basis."""
     size = source.shape[0]
@@ -29,7 +30,7 @@ def copy_to_row(member: int, members: int, source: Vector, basis: Matrix, row: i
         basis[row, i] = source[i]
 
 
-@compiled()
+@compiled_once()
 def normalise(
     sync: Labels, member: int, members: int, basis: Matrix, row: int, partial: Matrix, factors: Vector
 ) -> bool:
@@ -40,7 +41,7 @@ def normalise(
     return barrier(sync, members)
 
 
-@compiled()
+@compiled_once()
 def lanczos(
     sync: Labels, member: int, members: int, curvature: Curvature, basis: Matrix, partial: Matrix, vector: Vector,
     tolerance: float, max_products: int,

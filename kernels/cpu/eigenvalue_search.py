@@ -13,6 +13,7 @@ import numpy as np
 
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
+from .compiled_once import compiled_once
 from .curvature_point import curvature_in, point_of, point_room, take
 from .curvature_product import Curvature
 from .eigenvalue_lanczos import copy_to_row, lanczos, normalise
@@ -75,7 +76,7 @@ def _heaviest(weights: Vector, wanted: int, chosen: Labels) -> None:
             taken += 1
 
 
-@compiled()
+@compiled_once()
 def _heavy_problem(point: Curvature, others: Vector, chosen: Labels, small: Curvature) -> None:
     """Fill `small` with the heaviest tokens of a point: frequency times curvature times squared length."""
     n_tokens, dim = point.inputs.shape

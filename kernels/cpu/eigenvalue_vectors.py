@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
+from .compiled_once import compiled_once
 from .simd import fma, fnma, lanes, load, load_first, splat, splat_at, store, store_first, sum_lanes
 from .synchrony import barrier
 
@@ -80,7 +81,7 @@ def scale(array: Matrix, row: int, factor: float, member: int, members: int) -> 
             store_first(array, i, last - i, load_first(array, i, last - i, 0.0) * splat(array.dtype.type(factor)))
 
 
-@compiled()
+@compiled_once()
 def overlaps(
     sync: Labels, member: int, members: int, basis: Matrix, first: int, row: int, partial: Matrix, out: Vector
 ) -> bool:
@@ -105,7 +106,7 @@ def overlaps(
     return barrier(sync, members)
 
 
-@compiled()
+@compiled_once()
 def remove_overlaps(member: int, members: int, basis: Matrix, row: int, factors: Vector) -> None:
     """Subtract from row `row` all rows before it, each times its factor; each member in its own blocks."""
     size = basis.shape[1]
@@ -114,7 +115,7 @@ def remove_overlaps(member: int, members: int, basis: Matrix, row: int, factors:
         _remove(basis, factors, row, row * size + offset, size, offset, min(size - offset, BLOCK))
 
 
-@compiled()
+@compiled_once()
 def combine(member: int, members: int, basis: Matrix, terms: int, factors: Vector, out: Vector) -> None:
     """Fill the member's blocks of `out` with the sum of the first `terms` rows, each times its factor."""
     size = basis.shape[1]
