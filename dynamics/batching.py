@@ -88,7 +88,7 @@ def run_group(
     >>> memory = AssociativeMemory.two_tokens()
     >>> values, status = run_group([memory] * 2, [GradientDescent(1.0), GradientDescent(10.0)], ["peak_loss"], 100)
     >>> values.round(4).tolist(), status.tolist()
-    ([[0.6931], [1.1631]], [0, 0])
+    ([[0.6931], [1.3487]], [0, 0])
     """
     from ..kernels.cpu.lanes import WAITING, descend_in_lanes, new_blocks, size_of
     from ..kernels.cpu.synchrony_layout import SIZE
