@@ -133,8 +133,10 @@ def single(rate: float) -> tuple[Any, Any]:
         (RECIPE, {"learning_rate": [1e-300, 1e300, -1.0], "correlation": [0.5]}),
         (batched, {"rate": [1e-9, 1e-8]}),
         (single, {"rate": [1e-9, 1e-8]}),
+        # no cell comes after it, before which it could be noticed
+        (single, {"rate": [1e-9]}),
     ],
-    ids=["columns", "mixed", "batch", "alone"],
+    ids=["columns", "mixed", "batch", "alone", "one"],
 )  # fmt: skip
 def test_a_block_that_was_given_up_is_no_block(build: Any, grid: dict[str, Any]) -> None:
     checked = Grid.of(grid)
@@ -247,3 +249,16 @@ def test_cells_of_several_shapes_are_compiled_before_they_are_timed(monkeypatch:
         build, {"kind": range(8), "rate": [1e-3, 1e-2, 1e-1, 1.0]}, "final_loss", steps=2, threads=1, dry_run=True
     )
     assert estimate.seconds < 5.0
+
+
+def test_a_spawned_seed_gives_spawned_streams() -> None:
+    def build(copy: int) -> tuple[Any, Any]:
+        return td.AssociativeMemory.random(4, 2, 4, rng=1), td.StochasticGradientDescent(1.0, batch_size=1)
+
+    child = np.random.SeedSequence(5, spawn_key=(2,))
+    values = td.sweep(build, {"copy": range(3)}, "final_loss", steps=20, rng=child).values
+    for copy in range(3):
+        stream = np.random.SeedSequence(5, spawn_key=(2, copy))
+        assert values[copy] == td.simulate(*build(copy), steps=20, rng=stream)["loss"][-1]
+    parent = td.sweep(build, {"copy": range(3)}, "final_loss", steps=20, rng=5).values
+    assert not np.isin(parent, values).any()
