@@ -130,6 +130,8 @@ def test_lost_ranges_are_handed_out_again(whole: td.Cube) -> None:
     [
         ({"steps": 51}, "steps"),
         ({"rng": 4}, "entropy"),
+        ({"rng": np.random.SeedSequence(3, spawn_key=(1,))}, "spawn_key"),
+        ({"time": 2.0}, "time"),
         ({"dtype": "float32"}, "dtype"),
         ({"measure": "final_loss"}, "measures"),
         ({"grid": {"rate": [*RATES["rate"][:-1], 6.0]}}, "grid"),

@@ -214,18 +214,18 @@ def test_a_store_of_another_python_says_why_it_is_refused(tmp_path: Path, monkey
 
 def test_an_estimate_does_not_speak_of_its_last_cells() -> None:
     schedule = Schedule([(0, 800)], width=2)
-    seen, spent = 0, 0.0
-    while (chosen := schedule.next()) is not None and seen < 700:
-        count = chosen[1] - chosen[0]
+    done, largest, spent = np.zeros(8), np.ones(8), 0.0
+    while schedule.waiting > 12 and (chosen := schedule.next()) is not None:
+        count, part = chosen[1] - chosen[0], chosen[0] // 100
         seconds = 0.01 + 0.001 * count  # most of a small chunk is not its cells
         schedule.took(chosen[0], seconds)
-        seen, spent = seen + count, spent + seconds
-    assert seen < 800
-    assert spent < schedule.work_in_all < spent + 0.01 * (800 - seen)
-    whole = Schedule([(0, 3)], width=1)
-    while (chosen := whole.next()) is not None:
-        whole.took(chosen[0], 0.5)
-    assert whole.work_in_all == 1.5
+        done[part] += count
+        largest[part] = max(largest[part], count)
+        spent += seconds
+    assert count < largest[part]
+    assert 0 < 800 - done.sum() <= 12
+    expected = spent + ((100 - done) * (0.001 + 0.01 / largest)).sum()
+    np.testing.assert_allclose(schedule.work_in_all, expected, rtol=1e-12)
 
 
 def test_cells_of_several_shapes_are_compiled_before_they_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
