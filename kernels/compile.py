@@ -47,12 +47,12 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _decorating = threading.Lock()
 
 
-def compiled(parallel: bool = False, inline: bool = False, internal: bool = False) -> Callable[[_Function], _Function]:
+def compiled(inline: bool = False, internal: bool = False) -> Callable[[_Function], _Function]:
     """Return the decorator that compiles a function on its first call for each kind of arguments.
 
-    Arguments: `parallel` allows ``numba.prange``; `inline` copies the body into compiled callers, for functions
-    of a few lines that run once a row; an `internal` function can be called from compiled code only, and takes less
-    time to compile. Only functions in ``cpu/`` are kept on disk: the digest covers no other.
+    Arguments: `inline` copies the body into compiled callers, for functions of a few lines that run once a row; an
+    `internal` function can be called from compiled code only, and takes less time to compile. Only functions in
+    ``cpu/`` are kept on disk: the digest covers no other.
 
     Cost: 0.2 to 3 s at the first call of a function, a few ms when its code is found on disk.
 
@@ -66,7 +66,7 @@ def compiled(parallel: bool = False, inline: bool = False, internal: bool = Fals
     def decorate(function: _Function) -> _Function:
         import numba
 
-        options: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "nogil": True, "parallel": parallel}
+        options: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "nogil": True}
         options["no_cfunc_wrapper"] = True  # for calls from C, of which there are none
         if inline:
             options["inline"] = "always"
@@ -196,7 +196,7 @@ def _is_ours(function: Callable[..., Any]) -> bool:
 
 
 def thread_count() -> int:
-    """Return how many threads parallel loops may use: the usual variables, else the cores of this process.
+    """Return how many threads may share a call: the usual variables, else the cores of this process.
 
     >>> thread_count() >= 1
     True
