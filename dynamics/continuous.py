@@ -13,6 +13,7 @@ from .failing import attach
 from .observing import Table, check_memory, evaluate, known_observables
 from .problem import State
 from .restarting import plain_grid
+from .sharpness_search import SharpnessSearch
 from .slicing import Interruption, Progress
 from .status import Status
 from .trajectory import Restart, Trajectory
@@ -45,11 +46,13 @@ def run_flow(
     start = initial_weights(problem, initial if resume is None else resume.restart.arrays.get("initial"))
     options: dict[str, Any] = {"form": form, "initial": start, "rtol": rule.rtol}
     system = FlowSystem(problem, checkpoint=_checkpoint(resume), **options)
+    search = SharpnessSearch()
     if resume is not None:
+        search = SharpnessSearch.restored(resume.restart.arrays, resume.time[-1] not in times)
         if end < resume.time[-1]:
             raise InputError("time counts from the start of the run", end, f"pass >= {resume.time[-1]!r}")
         times = times[times > resume.time[-1]]
-    table = Table(functions)
+    table = Table(functions, search)
     course = _Course(problem, system, options, table, stop)
 
     def collected(status: Status, message: str) -> Trajectory | None:
@@ -69,7 +72,7 @@ def run_flow(
             "form": system.form, "dtype": "float64", "seed": "none", "save": plain_grid(save),
             "flow_time": course.checkpoint[0],
         }  # fmt: skip
-        arrays = {f"buffer.{name}": array for name, array in course.checkpoint[1].items()}
+        arrays = {f"buffer.{name}": array for name, array in course.checkpoint[1].items()} | search.arrays()
         if start is not None:
             arrays["initial"] = start
         restart, numbers = Restart(facts, arrays), np.arange(saved.size)
@@ -138,10 +141,10 @@ class _Course:
         return (Status.COMPLETED if self.stop is None else Status.STEPS_EXHAUSTED), ""
 
     def _state(self, system: FlowSystem) -> State:
-        return State(self.problem, system, None, system.time)
+        return State(self.problem, system, None, system.time, self.table.search)
 
     def _save(self, system: FlowSystem) -> None:
-        self.table.write(self.table.look(self._state(system)))
+        self.table.record(self._state(system))
         self.times.append(system.time)
         self.checkpoint = system.checkpoint()
         self.weights = system.weights()

@@ -13,6 +13,7 @@ from .observing import Table, check_memory, evaluate, known_observables
 from .problem import State
 from .recorder import Clock, Recorder
 from .restarting import plain_grid, plain_state
+from .sharpness_search import SharpnessSearch
 from .slicing import Interruption, Progress, Slices, now
 from .status import Status
 from .system import Event
@@ -44,7 +45,9 @@ def run_steps(
         raise SizeError(f"{rows:.3g} points cannot be saved; pass save=logarithmic(n) or a larger every(k)")
     check_memory(rows, {"the scalars": len(system.columns), "margin": tokens}, 0.0)
     grid = save.steps(last)
+    search = SharpnessSearch()
     if resume is not None:
+        search = SharpnessSearch.restored(resume.restart.arrays, resume.step[-1] not in grid)
         facts = {**resume.restart.facts, **facts, "first_generator": resume.restart.facts["first_generator"]}
         facts["seed"] = resume.restart.facts["seed"]
         _go_back(resume, system, clock, last)
@@ -54,7 +57,7 @@ def run_steps(
         stop is not None and stop.name in system.columns and functions.get(stop.name) in (None, known[stop.name])
     )
     recorder = Recorder(grid, system.columns, tokens, stop if fast_stop else None)
-    table = Table({name: functions[name] for name in functions if name not in recorded})
+    table = Table({name: functions[name] for name in functions if name not in recorded}, search)
     course = _Course(problem, system, clock, recorder, table)
     slow_stop = None if stop is None or fast_stop else (stop, functions.get(stop.name) or known[stop.name])
 
@@ -77,7 +80,7 @@ def run_steps(
         if not steps.size:
             return None
         facts.update(step=system.step, clock=clock.state(), generator=plain_state(generator))
-        arrays = {f"buffer.{name}": array for name, array in system.buffers().items()}
+        arrays = {f"buffer.{name}": array for name, array in system.buffers().items()} | search.arrays()
         if initial is not None:
             arrays["initial"] = np.array(initial, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):  # of a run that is no longer finite
@@ -145,7 +148,7 @@ class _Course:
         else:
             self.clock.pass_to(system.step, recorder.steps[:0])
         if recorder.next_row > row and self.table.functions:
-            self.table.write(self.table.look(self._state()))
+            self.table.record(self._state())
         return event
 
     def _due(self) -> bool:
@@ -159,10 +162,14 @@ class _Course:
             self._advance(self.system.step)
 
     def _state(self) -> State:
-        return State(self.problem, self.system, self.system.step, self.clock.now)
+        return State(self.problem, self.system, self.system.step, self.clock.now, self.table.search)
 
     def _holds(self, stop: When, function: Callable[[State], Any]) -> bool:
-        value = evaluate(stop.name, function, self._state())
+        state = self._state()
+        value = evaluate(stop.name, function, state)
+        row = self.recorder.next_row
+        if row and self.recorder.steps[row - 1] == self.system.step:
+            self.table.search.saved(state)
         if value.size != 1:
             raise InputError(
                 "a stop condition needs an observable with one number", f"{stop.name} of shape {value.shape}",

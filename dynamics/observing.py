@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .problem import State
+    from .sharpness_search import SharpnessSearch
 
 _ALWAYS_ALLOWED = 2**26  # bytes: below, the free memory is not even asked for
 
@@ -88,8 +89,9 @@ def evaluate(name: str, function: Callable[[State], Any], state: State) -> NDArr
 class Table:
     """Rows of the observables that Python evaluates, allocated once their shapes are known."""
 
-    def __init__(self, functions: Mapping[str, Callable[[State], Any]]) -> None:
+    def __init__(self, functions: Mapping[str, Callable[[State], Any]], search: SharpnessSearch) -> None:
         self.functions = functions
+        self.search = search
         self.columns: dict[str, NDArray[Any]] = {}
         self.row = 0
 
@@ -112,6 +114,11 @@ class Table:
                 )
             column[self.row] = value
         self.row += 1
+
+    def record(self, state: State) -> None:
+        """Append the row of a saved state."""
+        self.write(self.look(state))
+        self.search.saved(state)
 
 
 def check_memory(rows: float, numbers: Mapping[str, int], state_bytes: float) -> None:

@@ -25,7 +25,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from numpy.typing import NDArray
 
+from .sharpness_search import SharpnessSearch
+
 if TYPE_CHECKING:
+    from ..kernels import Eigenpair
     from .system import Moving
 
 __all__ = ["Problem", "Rule", "State"]
@@ -37,11 +40,14 @@ class State:
     Attributes: problem, step (None for a flow), time, weights, and scores where the problem has scores.
     """
 
-    def __init__(self, problem: Any, moving: Moving, step: int | None, time: float) -> None:
+    def __init__(
+        self, problem: Any, moving: Moving, step: int | None, time: float, search: SharpnessSearch | None = None
+    ) -> None:
         self.problem = problem
         self.step = step
         self.time = time
         self._moving = moving
+        self._search = SharpnessSearch() if search is None else search
 
     @cached_property
     def weights(self) -> NDArray[Any]:
@@ -60,6 +66,11 @@ class State:
 
         exact = getattr(self._moving, "margins_to", None)
         return exact() if exact is not None else class_margins(self.scores, self.problem.targets)
+
+    @cached_property
+    def top_eigenpair(self) -> Eigenpair:
+        """Of the Hessian of a memory: value, vector (d, d), residual and products; one search for all who ask."""
+        return self._search.at(self.problem, self.weights)
 
 
 Observable: TypeAlias = Callable[[State], Any]

@@ -8,12 +8,8 @@ from typing import Any, NamedTuple
 
 from ..errors import InputError, SizeError, TraindynError
 from .arrays import ArrayLike, Matrix, Vector
-from .compile import single_threaded_blas
 from .door import enter, positive, refuse_other_devices
 from .operations import OPERATIONS, Operation
-
-_BLAS_STAYS_ALONE = 200_000
-"""OpenBLAS starts a second thread for products of more operations than these: below, a limit is not worth its cost."""
 
 
 class Eigenpair(NamedTuple):
@@ -41,17 +37,8 @@ class Spectrum(NamedTuple):
 
 
 def _run(operation: Operation, values: dict[str, Any], **options: Any) -> Any:
-    arrays, sizes = enter(operation.arguments, values)
-    return _call(operation, arrays, sizes, options)
-
-
-def _call(operation: Operation, arrays: dict[str, Any], sizes: dict[str, int], options: dict[str, Any]) -> Any:
-    twin = operation.twin("cpu")
-    size = (sizes["N"], sizes["M"], sizes.get("d", 0))
-    if operation.flops(*size) <= _BLAS_STAYS_ALONE:
-        return twin(*arrays.values(), **options)
-    with single_threaded_blas:
-        return twin(*arrays.values(), **options)
+    arrays, _ = enter(operation.arguments, values)
+    return operation.twin("cpu")(*arrays.values(), **options)
 
 
 def scores(weights: ArrayLike, inputs: ArrayLike, outputs: ArrayLike) -> Matrix:
@@ -266,7 +253,7 @@ def _dense(operation: Operation, values: dict[str, Any], matrices: float, **opti
             f"the Hessian for d = {dim} needs {needed / 1e9:.3g} GB and this machine has {present / 1e9:.3g} GB; "
             "use hessian_vector_product or largest_eigenvalue, which never form it"
         )
-    return _call(operation, arrays, sizes, options)
+    return operation.twin("cpu")(*arrays.values(), **options)
 
 
 def hessian_vector_product(
@@ -322,11 +309,16 @@ def sharpness(
     """
     value = _run(OPERATIONS["sharpness"], _memory(weights, inputs, outputs, targets, frequencies))
     if math.isnan(value):
-        raise TraindynError(
-            "the sharpness did not converge to a residual of 1e-8 within 1000 Hessian-vector products; "
-            "call largest_eigenvalue with a larger tolerance= or max_products= and look at its residual"
-        )
+        raise not_converged()
     return float(value)
+
+
+def not_converged() -> TraindynError:
+    """Return the error of a sharpness whose residual stays too large."""
+    return TraindynError(
+        "the sharpness did not converge to a residual of 1e-8 within 1000 Hessian-vector products; "
+        "call largest_eigenvalue with a larger tolerance= or max_products= and look at its residual"
+    )
 
 
 def largest_eigenvalue(
@@ -373,11 +365,11 @@ def largest_eigenvalue(
     if start is None:
         return Eigenpair(*_run(operation, values, **options))
     refuse_other_devices({"start": start})
-    arrays, sizes = enter({**operation.arguments, "start": "dd"}, {**values, "start": start})
+    arrays, _ = enter({**operation.arguments, "start": "dd"}, {**values, "start": start})
     options["start"] = arrays.pop("start")
     if not options["start"].any():
         raise InputError("start must not be zero", "a zero matrix", "leave it out for a random start")
-    return Eigenpair(*_call(operation, arrays, sizes, options))
+    return Eigenpair(*operation.twin("cpu")(*arrays.values(), **options))
 
 
 def _memory(
