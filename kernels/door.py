@@ -140,7 +140,8 @@ def _shape_law(name: str, letters: str, sizes: dict[str, int]) -> str:
 def _real(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
     real = _one_type(array, dtype)
     finite = np.isfinite(real)
-    if not finite.all():
+    # the reductions of ufuncs themselves: the methods of arrays cost more than a small array does
+    if not np.logical_and.reduce(finite, axis=None):
         place = tuple(int(i) for i in np.argwhere(~finite)[0])
         law = f"{name} must be finite in {dtype}"
         raise InputError(law, f"{array[place]} at index {place}", "remove NaN and infinite entries")
@@ -151,7 +152,7 @@ def _labels(array: Array, n_classes: int) -> Array:
     if array.dtype.kind not in "iu":
         law = "targets must be integers, the index of each token's class"
         raise InputError(law, f"dtype {array.dtype}", "convert them: targets.astype(np.int64)")
-    if array.min() < 0 or array.max() >= n_classes:
+    if np.minimum.reduce(array) < 0 or np.maximum.reduce(array) >= n_classes:
         token = int(((array < 0) | (array >= n_classes)).argmax())
         law = f"targets must lie in 0 .. {n_classes - 1} (M = {n_classes} classes)"
         raise InputError(law, f"{array[token]} for token {token}", "classes are counted from 0")
@@ -159,11 +160,11 @@ def _labels(array: Array, n_classes: int) -> Array:
 
 
 def _check_frequencies(array: Array) -> None:
-    if array.min() < 0:
+    if np.minimum.reduce(array) < 0:
         token = int(array.argmin())
         law = "frequencies must not be negative"
         raise InputError(law, f"{array[token]} for token {token}", "pass probabilities that sum to 1")
-    total = float(array.sum(dtype=np.float64))
+    total = float(np.add.reduce(array, dtype=np.float64))
     single = array.dtype.kind == "f" and array.itemsize == 4
     # rounding each entry to float32 moves the sum by at most half a float32 ulp of 1 in relative terms
     tolerance = 1.2e-7 if single else 1e-9

@@ -13,6 +13,7 @@ from .synchrony import barrier
 
 _TILE = 16
 _ALIGNED = 16  # numbers
+_FEW = 4096  # numbers; to find the address takes a microsecond
 
 
 def point_room(n_tokens: int, n_classes: int, dim: int) -> int:
@@ -24,7 +25,9 @@ def point_room(n_tokens: int, n_classes: int, dim: int) -> int:
 
 
 def new_buffer(size: int, dtype: np.dtype[np.floating]) -> Vector:
-    """Return uninitialised numbers that start at a multiple of 64 bytes."""
+    """Return uninitialised numbers that start at a multiple of 64 bytes, unless they are few."""
+    if size <= _FEW:
+        return np.empty(size, dtype)
     spare = 64 // dtype.itemsize
     buffer = np.empty(size + spare, dtype)
     start = -buffer.__array_interface__["data"][0] % 64 // dtype.itemsize

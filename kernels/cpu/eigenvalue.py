@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from ...errors import TraindynError
 from ..arrays import Labels, Matrix, Vector
+from ..compile import single_threaded_blas
 from ..team import run_team, team_size
 from .curvature import hessian, product_seconds
 from .curvature_point import new_buffer
@@ -17,6 +21,9 @@ DENSE_SIZE = 64
 """Up to this many weights (d = 8) the dense eigenvalue problem is solved."""
 
 _EXPECTED_PRODUCTS = 10
+
+_BLAS_STAYS_ALONE = 64
+"""Order of a matrix up to which a limit on the threads of LAPACK is not worth its cost."""
 
 
 def largest_eigenvalue(
@@ -31,10 +38,7 @@ def largest_eigenvalue(
 ) -> tuple[float, Matrix, float, int]:  # fmt: skip
     """Return the largest eigenvalue, its unit eigenvector (d, d), the norm of its residual and the products spent."""
     if weights.size <= DENSE_SIZE:
-        values, residuals, vectors = hessian_spectrum(weights, inputs, outputs, targets, frequencies, vectors=True)
-        assert vectors is not None
-        top = vectors[:, -1].reshape(weights.shape).copy()
-        return max(0.0, float(values[-1])), top, float(residuals[-1]), 0
+        return _dense_pair(hessian(weights, inputs, outputs, targets, frequencies), weights.shape)
     n_tokens, dim = inputs.shape
     n_classes, dtype = outputs.shape[0], weights.dtype
     tolerance = max(tolerance, 20.0 * float(np.finfo(dtype).eps))
@@ -52,9 +56,37 @@ def largest_eigenvalue(
 
 def sharpness(weights: Matrix, inputs: Matrix, outputs: Matrix, targets: Labels, frequencies: Vector) -> float:
     """Return the largest eigenvalue, or NaN where the iteration did not converge."""
+    if weights.size <= DENSE_SIZE:
+        return _top(hessian(weights, inputs, outputs, targets, frequencies), 0)[0]
     tolerance = max(1e-8, 20.0 * float(np.finfo(weights.dtype).eps))
     value, _, residual, _ = largest_eigenvalue(weights, inputs, outputs, targets, frequencies, tolerance=tolerance)
-    return value if residual <= tolerance * value or weights.size <= DENSE_SIZE else math.nan
+    return value if residual <= tolerance * value else math.nan
+
+
+def _dense_pair(matrix: Matrix, shape: tuple[int, ...]) -> tuple[float, Matrix, float, int]:
+    """Return what `largest_eigenvalue` does for a dense Hessian."""
+    value, vector = _top(matrix, 1)
+    # tiny at late times: divided by the value, squares do not underflow
+    scale = value or 1.0
+    defect = (matrix @ vector - value * vector) / scale
+    return value, vector.reshape(shape), scale * math.sqrt(float(defect @ defect)), 0
+
+
+def _top(matrix: Matrix, with_vector: int) -> tuple[float, Vector]:
+    """Return the largest eigenvalue and its eigenvector alone."""
+    order = matrix.shape[0]
+    # the transpose of a symmetric matrix: in LAPACK's order as it is
+    values, vectors, _, _, info = _solver(matrix.dtype)(matrix.T, with_vector, "I", il=order, iu=order)
+    if info:
+        raise TraindynError(f"LAPACK's syevr failed on a Hessian of order {order} with code {info}")
+    return max(0.0, float(values[0])), vectors[:, 0] if with_vector else values
+
+
+@functools.cache
+def _solver(dtype: np.dtype[np.floating]) -> Callable[..., Any]:
+    from scipy.linalg import lapack
+
+    return lapack.dsyevr if dtype == np.float64 else lapack.ssyevr  # type: ignore[no-any-return]
 
 
 def hessian_spectrum(
@@ -62,6 +94,13 @@ def hessian_spectrum(
 ) -> tuple[Vector, Vector, Matrix | None]:
     """Return all eigenvalues, rising, their residuals, and the eigenvectors in columns or None."""
     matrix = hessian(weights, inputs, outputs, targets, frequencies)
+    if matrix.shape[0] <= _BLAS_STAYS_ALONE:
+        return _spectrum(matrix, vectors)
+    with single_threaded_blas:
+        return _spectrum(matrix, vectors)
+
+
+def _spectrum(matrix: Matrix, vectors: bool) -> tuple[Vector, Vector, Matrix | None]:
     if not vectors:
         values = np.linalg.eigvalsh(matrix)
         # the eigenvalues of a symmetric matrix are those of one that differs by so much

@@ -11,7 +11,6 @@ import math
 import numpy as np
 
 from ..arrays import Labels, Matrix, Vector
-from ..compile import compiled
 from .compiled_once import compiled_once
 from .curvature_product import Curvature, apply_curvature
 from .eigenvalue_tridiagonal import eigenvector, largest_below, largest_root

@@ -192,9 +192,9 @@ def test_blas_threads_are_limited_and_restored():
     assert threads() == before
 
 
-def test_large_products_run_on_one_blas_thread(instance, monkeypatch):
+def test_large_spectra_run_on_one_blas_thread(memory, monkeypatch):
     from traindyn import kernels
-    from traindyn.kernels import functions
+    from traindyn.kernels.cpu import eigenvalue
 
     entered = []
 
@@ -205,10 +205,9 @@ def test_large_products_run_on_one_blas_thread(instance, monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(functions, "single_threaded_blas", Recorder())
-    for size, calls in (((2, 2, 2), 0), ((60, 60, 40), 1)):
-        values = instance(*size)
-        kernels.scores(values["weights"], values["inputs"], values["outputs"])
+    monkeypatch.setattr(eigenvalue, "single_threaded_blas", Recorder())
+    for dim, calls in ((2, 0), (9, 1)):
+        kernels.hessian_spectrum(*memory(3, 3, dim))
         assert len(entered) == calls
 
 
