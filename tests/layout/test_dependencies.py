@@ -42,7 +42,10 @@ THEIRS = {
     },
 }
 # imported inside the function that needs them, except in the one file that is for them
-OPTIONAL = {"matplotlib", "jinja2", "hypothesis", "pytest", "xarray", "zarr", "cupy"}
+OPTIONAL = {
+    "matplotlib", "jinja2", "hypothesis", "pytest", "xarray", "zarr", "pandas", "dask", "distributed", "mpi4py",
+    "cloudpickle", "torch", "jax", "cupy",
+}  # fmt: skip
 AT_HOME = {"hypothesis": {"validation/strategies.py"}, "pytest": {"pytest_plugin.py"}}
 
 
