@@ -243,9 +243,9 @@ class _SingleThreadedBlas(contextlib.ContextDecorator):
 
 
 single_threaded_blas = _SingleThreadedBlas()
-"""``with single_threaded_blas:`` around a compiled call whose matrix products are large.
+"""``with single_threaded_blas:`` around what multiplies or factors large matrices by BLAS or LAPACK.
 
-Compiled code calls BLAS from inside its own loops, where more threads cost more than they bring and where
-the waiting threads of two libraries can slow each other down a hundredfold. Nesting and threads are allowed;
-entering costs a few microseconds, so a call whose products are tiny goes without.
+The bits of such a result depend on how many threads share it, and the waiting threads of two libraries can slow each
+other down a hundredfold. Compiled loops use products of their own. Nesting and threads are allowed; entering costs a
+few microseconds, so a call whose matrices are tiny goes without.
 """
