@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,9 @@ class _RootIsAPlainDirectory:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_RootIsAPlainDirectory(), "root-is-a-plain-directory")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # in the background of a script; the processes that tests interrupt would inherit it, and never end
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     fans_out = bool(getattr(config.option, "numprocesses", None)) and not hasattr(config, "workerinput")
     if fans_out and not config.option.collectonly:
         # workers that compile the same kernels at the same time would waste the cores and race for the cache

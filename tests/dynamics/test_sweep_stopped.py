@@ -207,7 +207,10 @@ def test_ctrl_c_returns_what_is_done(kind: str, tmp_path: Path) -> None:
     if kind == "endless":
         time.sleep(2.0)
     running.send_signal(signal.SIGINT)
-    out, _ = running.communicate(timeout=60)
+    try:
+        out, _ = running.communicate(timeout=60)
+    finally:
+        running.kill()
     assert running.returncode == 0
     missing, consistent = out.split()
     assert consistent == "True"
