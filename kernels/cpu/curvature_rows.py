@@ -10,7 +10,20 @@ from __future__ import annotations
 from ..arrays import Matrix
 from ..compile import compiled
 from .compiled_once import compiled_once
-from .simd import exp, fma, lanes, load, load_first, max_lanes, maximum, splat, store, store_first, sum_lanes
+from .simd import (
+    any_lane,
+    exp,
+    fma,
+    lanes,
+    load,
+    load_first,
+    max_lanes,
+    maximum,
+    splat,
+    store,
+    store_first,
+    sum_lanes,
+)  # fmt: skip
 
 
 @compiled()
@@ -25,7 +38,9 @@ def _largest(rows: Matrix, start: int, count: int) -> tuple[int, float]:
         best = maximum(load_first(rows, start + whole, count - whole, rows.dtype.type(-1) / rows.dtype.type(0)), best)
     largest = max_lanes(best)
     flat = rows.reshape(rows.size)
-    label = 0
+    label, wanted = 0, splat(largest)
+    while label + width < count and not any_lane(load(rows, start + label) == wanted):
+        label += width
     while label < count - 1 and flat[start + label] != largest:
         label += 1
     return label, largest

@@ -146,6 +146,19 @@ def test_the_heavy_tokens_do_not_hide_a_light_one():
     assert kernels.largest_eigenvalue(*memory).value == pytest.approx(top, rel=1e-13)
 
 
+def test_an_exact_start_from_the_heavy_tokens_hides_nothing():
+    """Ten frequent tokens between two short classes, ten rarer ones between two long: two spaces that do not mix.
+
+    The heavy tokens are alike, so that their eigenvector comes out exact, and is one of the whole problem.
+    """
+    outputs = np.diag([1.0, 1.0, 3.0, 3.0] + [0.0] * 16)[:4]
+    weights = np.zeros((20, 20))
+    weights[:2, :10], weights[2:4, 10:] = 800.0, 800.0 / 3.0
+    frequencies = np.repeat([0.06, 0.04], 10)
+    memory = (weights, np.eye(20), outputs, [0] * 20, frequencies)
+    assert kernels.largest_eigenvalue(*memory).value == pytest.approx(0.04 * 0.25 * 18.0, rel=1e-13)
+
+
 @pytest.mark.parametrize("size", [(600, 40, 20), (40, 600, 20), (20, 10, 160)])
 def test_the_number_of_threads_changes_no_bit(size, memory, monkeypatch):
     weights, *rest = memory(*size)
