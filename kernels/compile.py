@@ -87,6 +87,16 @@ def compiled(inline: bool = False, internal: bool = False) -> Callable[[_Functio
     return decorate
 
 
+def chosen_by_types(function: Callable[..., Any]) -> Callable[[_Function], _Function]:
+    """Return the decorator of what picks the body of `function` where a caller is compiled, by its arguments' types.
+
+    The body goes into the caller and is compiled with the caller's options.
+    """
+    from numba.extending import overload
+
+    return overload(function, inline="always")  # type: ignore[no-any-return]
+
+
 def _kept(dispatcher: Any, folder: Path) -> Any:
     """Let one process at a time write compiled code to the folder, and let what is read tell what it needs.
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba.extending import overload
-
 from ..arrays import Labels, Matrix, Vector
-from ..compile import compiled
+from ..compile import chosen_by_types, compiled
 from .lanes_products import multiply_lanes, subtract_product_lanes
 from .lanes_rows import lane_margin_residuals, lane_residuals
 from .lanes_small import SizeType, small_moves, small_subtract
@@ -22,8 +20,8 @@ def look_ahead(
     """Fill what a step is made of; return how far any wrong class leads at most, and the loss where it is wanted."""
 
 
-# numba compares the names and the annotations of an overload with those of what it returns: there are none
-@overload(look_ahead, inline="always")
+# numba compares the names and the annotations of such a function with those of what it returns: there are none
+@chosen_by_types(look_ahead)
 def _look_ahead(size, scores, order, output_gram, weights, scaled, residual, scales, with_loss):  # type: ignore[no-untyped-def]
     if isinstance(size, SizeType):
         losses = size.size.with_loss
@@ -51,7 +49,7 @@ def move(
     """Move the scores by what `look_ahead` filled."""
 
 
-@overload(move, inline="always")
+@chosen_by_types(move)
 def _move(  # type: ignore[no-untyped-def]
     size, input_gram, output_gram, residual, moved, scales, ones, velocity, momentum, with_momentum, scores
 ):
