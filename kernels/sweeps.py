@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -89,9 +89,7 @@ def two_token_descent(
         learning_rates=learning_rates, correlations=correlations, frequencies=frequencies,
         squared_distance=squared_distance, margins=margins,
     )  # fmt: skip
-    values = run_two_tokens(columns, n_cells, int(steps), names, threads)
-    assert values is not None
-    return values
+    return cast("Matrix", run_two_tokens(columns, n_cells, int(steps), names, threads))
 
 
 def run_two_tokens(
