@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _REGISTERS = 9  # rows that the matrix product keeps in registers
 _TILE = 72  # tokens
+_WIDE, _WIDE_TILE = 512, 216  # dimension from which on outputs come from memory: read for so many tokens at a time
 _COLUMNS = 1024  # classes: a tile of scores stays in the second cache
 _HEIGHT = 126  # rows of a square matrix
 _TILES, _FEWEST_TOKENS = 8, 45  # a small problem is cut into up to so many tiles of at least so many tokens
@@ -51,7 +52,8 @@ def sizes_of(n_tokens: int, n_classes: int, dim: int, whole_rows: bool) -> Sizes
     Sizes(tile=72, columns=1024, height=32)
     """
     columns = n_classes if whole_rows else min(n_classes, _COLUMNS)
-    return Sizes(_part(n_tokens, _TILE, _TILES, _FEWEST_TOKENS), columns, _part(dim, _HEIGHT, _BLOCKS, _FEWEST_ROWS))
+    tile = _part(n_tokens, _TILE if dim < _WIDE else _WIDE_TILE, _TILES, _FEWEST_TOKENS)
+    return Sizes(tile, columns, _part(dim, _HEIGHT, _BLOCKS, _FEWEST_ROWS))
 
 
 def scratch_numbers(sizes: Sizes, n_tokens: int, n_classes: int, dim: int, width: int, batch: int) -> tuple[int, ...]:
