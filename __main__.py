@@ -256,7 +256,7 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("--quiet", action="store_true", help="no progress bar")
 
     sweep = add(
-        "sweep", _sweep, "run a grid of simulations, with a store that survives anything",
+        "sweep", _sweep, "run a grid of simulations, with a store that survives kills",
         "  traindyn sweep figure3.toml --dry-run\n"
         "  traindyn sweep figure3.toml --store figure3.db --out figure3.nc\n"
         "  traindyn sweep --status figure3.db\n\n"

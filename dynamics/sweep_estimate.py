@@ -78,7 +78,7 @@ def estimated(work: Work, grid: Grid, width: int, threads: int) -> Estimate:
 def _is_batched(work: Work, cell: dict[str, object]) -> bool:
     try:
         return work.group(*work.built(cell)) is not None
-    except Exception:
+    except Exception:  # a build that fails here is a failed cell of the sweep, and none of its estimate
         return False
 
 

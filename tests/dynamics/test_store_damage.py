@@ -18,7 +18,7 @@ from traindyn.errors import FileError
 HEADER = {"grid": {"rate": [0.1 * i for i in range(1, 31)], "token": list("abcdefghijklmnopqrst")}, "steps": 35}
 CELLS, MEASURES = 600, ("loss", "margin")
 DONE = [(0, 250), (300, 320), (400, 500)]
-TODO = [(250, 300), (320, 400), (500, 600)]
+LEFT = [(250, 300), (320, 400), (500, 600)]
 RNG = np.random.default_rng(1)
 VALUES, STATUS = RNG.standard_normal((CELLS, 2)), RNG.integers(0, 7, CELLS).astype(np.int8)
 ERRORS = {7: "ValueError: seven", 310: "no"}
@@ -46,7 +46,7 @@ def works(path: Path) -> bool:
     """Return whether the store holds exactly what was written, and can be finished and read again."""
     with opened(path) as store:
         values, status, done, _ = store.read()
-        right = store.missing() == TODO and store.errors() == ERRORS and (status[done] == STATUS[done]).all()
+        right = store.missing() == LEFT and store.errors() == ERRORS and (status[done] == STATUS[done]).all()
         right = right and values[done].tobytes() == VALUES[done].tobytes()
         for first, stop in store.missing():
             store.write(first, VALUES[first:stop], STATUS[first:stop])
