@@ -9,7 +9,7 @@ import pytest
 import traindyn as td
 from traindyn.errors import FileError, InputError, MissingLibraryError
 from traindyn.kernels import softmax_gradient
-from traindyn.validation.figures import catalogue, figure, figures, landscape
+from traindyn.validation.figures import drawing, figure, figures, landscape
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,6 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 
 
 def test_without_matplotlib_it_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(catalogue.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(drawing.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingLibraryError, match=r"traindyn\[report\]"):
         figure("cabannes2024.fig1", out=tmp_path)

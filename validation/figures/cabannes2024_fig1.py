@@ -8,6 +8,7 @@ import numpy as np
 
 from . import landscape, style
 from .definition import Definition, Numbers
+from .request import Request
 
 CORRELATIONS = (-0.5, 0.95)
 FREQUENCIES = (0.75, 0.25)
@@ -16,13 +17,14 @@ TICKS = (-10, -5, 0, 5, 10)
 PUBLISHED_POINTS, POINTS = 50, 321
 
 
-def compute(as_published: bool) -> Numbers:
+def compute(request: Request) -> Numbers:
     """Return loss and 0-1 loss over the plane for both correlations.
 
     As published: 50 x 50 points, the loss divided by the number of tokens, ties to the first class.
     """
     from ...dynamics import AssociativeMemory
 
+    as_published = request.as_published
     x, y, points = landscape.grid((-LIMIT, LIMIT), (-LIMIT, LIMIT), PUBLISHED_POINTS if as_published else POINTS)
     arrays: dict[str, Any] = {"gamma_1": x, "gamma_2": y, "correlation": np.array(CORRELATIONS)}
     memories = [AssociativeMemory.two_tokens(alpha, FREQUENCIES) for alpha in CORRELATIONS]

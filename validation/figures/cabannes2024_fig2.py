@@ -9,6 +9,7 @@ import numpy as np
 from . import landscape, style
 from .cabannes2024_fig1 import shade
 from .definition import Definition, Numbers
+from .request import Request
 
 CORRELATION = 0.95
 FREQUENCIES = (0.75, 0.25)
@@ -18,7 +19,7 @@ WINDOW = ((-1.0, 8.0), (-17.0, 10.0))
 PUBLISHED_POINTS, POINTS = 50, 321
 
 
-def compute(as_published: bool) -> Numbers:
+def compute(request: Request) -> Numbers:
     """Return both trajectories in the plane, their losses and 0-1 losses, and the landscape under them.
 
     As published: ties go to the first class (so the 0-1 loss of W = 0 is 1/4, not 1), the landscape has 50 x 50 points
@@ -26,6 +27,7 @@ def compute(as_published: bool) -> Numbers:
     """
     from ...dynamics import AssociativeMemory, GradientDescent, simulate
 
+    as_published = request.as_published
     memory = AssociativeMemory.two_tokens(CORRELATION, FREQUENCIES)
     accuracy = "accuracy_first_index" if as_published else "accuracy"
     runs = [

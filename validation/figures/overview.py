@@ -8,12 +8,13 @@ import numpy as np
 
 from . import cabannes2024_fig2, style
 from .definition import Definition, Numbers
+from .request import Request
 
 RATE = 0.1  # eta c_x, where the printed bound fails at every step
 STEPS = 1000
 
 
-def compute(as_published: bool) -> Numbers:
+def compute(request: Request) -> Numbers:
     """Return the numbers of figure 2 and the margin of one token with the printed and the corrected bounds."""
     from ...analytics import descent_margin_bounds
     from ...dynamics import AssociativeMemory, GradientDescent, simulate
@@ -21,7 +22,7 @@ def compute(as_published: bool) -> Numbers:
     memory = AssociativeMemory.two_tokens(correlation=0.0, frequencies=(0.5, 0.5))
     run = simulate(memory, GradientDescent(learning_rate=RATE), steps=STEPS)  # c_x = |u_1 - u_2|^2 p(x) = 1
     lower, upper = descent_margin_bounds(np.arange(STEPS + 1), RATE)
-    spikes = cabannes2024_fig2.compute(as_published)
+    spikes = cabannes2024_fig2.compute(request)
     arrays = dict(spikes.arrays) | {
         "margin_step": np.asarray(run.step),
         "token_margin": run["margin"][:, 0],
@@ -56,4 +57,8 @@ def draw(numbers: Numbers, as_published: bool) -> Any:
     return figure
 
 
-FIGURES = (Definition("traindyn.overview", "The picture of the README: simulate and check", 2.0, compute, draw),)
+FIGURES = (
+    Definition(
+        "traindyn.overview", "The picture of the README: simulate and check", 2.0, compute, draw, published=False
+    ),
+)
