@@ -30,9 +30,11 @@ _SLICE = 0.05  # seconds
 
 # read from the run by the batched kernel, and not of its end
 _OF_MARGINS = frozenset({"steps_to_accuracy", "steps_to_settle", "smallest_margin"})
-_OF_LOSS = frozenset({"peak_loss", "peak_step", "spike_height", "spike_duration"})
+_OF_LOSS = frozenset(
+    {"peak_loss", "peak_step", "spike_height", "spike_duration", "spike_count", "steps_above_initial", "last_rise"}
+)
 # decided by differences of the loss that single precision does not show
-_OF_FINE_LOSS = frozenset({"spike_height", "spike_duration"})
+_OF_FINE_LOSS = _OF_LOSS - {"peak_loss", "peak_step"}
 _OF_END = frozenset({"final_loss", "final_accuracy"})
 _COUNTED = {"float64": 2**53, "float32": 2**24}  # steps that a lane can count
 
@@ -195,6 +197,9 @@ def _values(measures: Sequence[str], records: NDArray[np.float64], codes: NDArra
         "final_loss": records[:, lanes.FINAL_LOSS],
         "final_accuracy": records[:, lanes.FINAL_ACCURACY],
         "smallest_margin": -seen(lanes_record.LEAD),
+        "spike_count": seen(lanes_record.SPIKES),
+        "steps_above_initial": seen(lanes_record.ABOVE),
+        "last_rise": seen(lanes_record.LAST_RISE),
     }
     values = np.column_stack([columns[name] for name in measures])
     undecided = (codes == NOT_FINITE) | (codes < 0)

@@ -33,7 +33,9 @@ STATUSES = tuple(Status)
 CODES: Mapping[Status, int] = {status: code for code, status in enumerate(STATUSES)}
 FAILED = CODES[Status.FAILED]
 _UNDONE = CODES[Status.INTERRUPTED]
-_COUNT_STEPS = ("steps_to_accuracy", "steps_to_settle", "peak_step", "spike_duration")
+_COUNT_STEPS = (
+    "steps_to_accuracy", "steps_to_settle", "peak_step", "spike_duration", "steps_above_initial", "last_rise",
+)  # fmt: skip
 _HERE = Path(__file__).resolve().parent.parent
 _user_code = threading.RLock()
 _TWO_TOKENS = "two tokens"  # the group of the cells that run from columns of numbers, however they were built

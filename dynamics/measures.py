@@ -136,6 +136,29 @@ def _spike_duration(run: Trajectory) -> float:
     return float(run.step[after[0]] - run.step[outside[outside < top][-1]] - 1)
 
 
+def _spike_count(run: Trajectory) -> float:
+    """Number of spikes, the one that may last to the end included."""
+    if not _is_decided(run):
+        return math.nan
+    inside = _spikes(run["loss"])[1]
+    return float(inside[0]) + float((inside[1:] & ~inside[:-1]).sum())
+
+
+def _steps_above_initial(run: Trajectory) -> float:
+    """Number of indices with L_t > L_0 (1 + 1e-12)."""
+    if not _is_decided(run):
+        return math.nan
+    return float((run["loss"] > run["loss"][0] * (1.0 + SPIKE_TOLERANCE)).sum())
+
+
+def _last_rise(run: Trajectory) -> float:
+    """Last index t with L_t > L_(t-1) (1 + 1e-12): the loss only falls from it on; 0 where it never rises."""
+    if not _is_decided(run):
+        return math.nan
+    rises = np.flatnonzero(run["loss"][1:] > run["loss"][:-1] * (1.0 + SPIKE_TOLERANCE))
+    return float(run.step[rises[-1] + 1]) if rises.size else 0.0
+
+
 def _final_loss(run: Trajectory) -> float:
     """Loss at the last index."""
     return float(run["loss"][-1]) if _is_decided(run) else math.nan
@@ -163,6 +186,9 @@ MEASURES: Mapping[str, Measure] = {
         Measure("final_loss", ("loss",), _final_loss, every_step=False),
         Measure("final_accuracy", ("accuracy",), _final_accuracy, every_step=False),
         Measure("smallest_margin", ("smallest_margin",), _smallest_margin),
+        Measure("spike_count", ("loss",), _spike_count),
+        Measure("steps_above_initial", ("loss",), _steps_above_initial),
+        Measure("last_rise", ("loss",), _last_rise),
     )
 }
 """Name -> measure, all that `measure=` takes by name."""

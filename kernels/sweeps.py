@@ -19,7 +19,7 @@ __all__ = ["TWO_TOKEN_MEASURES", "two_token_descent"]
 
 TWO_TOKEN_MEASURES = (
     "steps_to_accuracy", "steps_to_settle", "peak_loss", "peak_step", "spike_height", "spike_duration", "final_loss",
-    "final_accuracy", "smallest_margin",
+    "final_accuracy", "smallest_margin", "spike_count", "steps_above_initial", "last_rise",
 )  # fmt: skip
 """The measures that `two_token_descent` knows; each is defined in `traindyn.dynamics.measures`."""
 

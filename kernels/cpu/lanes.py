@@ -19,16 +19,19 @@ from ..compile import compiled
 from .borrowing import borrowed
 from .descent_record import NOT_FINITE, REACHED_END, STOPPED
 from .lanes_record import (
+    ABOVE,
     AGE,
     DURATION,
     FIRST_PERFECT,
     HEIGHT,
     LAST_IMPERFECT,
+    LAST_RISE,
     LEAD,
     OPEN,
     PEAK,
     PEAK_AT,
     SEEN,
+    SPIKES,
     START,
     look_at_loss,
     look_at_margins,
@@ -39,7 +42,9 @@ from .simd import LANES32, LANES64, any_lane, fma, lanes, load, mask_bits, selec
 from .synchrony import next_ticket
 from .tokens import accuracy, loss
 
-RECORD = (FIRST_PERFECT, LAST_IMPERFECT, LEAD, PEAK, PEAK_AT, HEIGHT, OPEN, DURATION, AGE)
+RECORD = (
+    FIRST_PERFECT, LAST_IMPERFECT, LEAD, PEAK, PEAK_AT, HEIGHT, OPEN, DURATION, AGE, SPIKES, ABOVE, LAST_RISE,
+)  # fmt: skip
 """The rows of `lanes_record` that a finished run leaves behind, before the loss and the accuracy of its end."""
 
 FINAL_LOSS, FINAL_ACCURACY = len(RECORD), len(RECORD) + 1

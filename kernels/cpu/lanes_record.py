@@ -24,10 +24,15 @@ from .simd import lanes, load, maximum, minimum, select, splat, store
     LENGTH,  # indices since the last one outside of spikes
     OPEN,  # 1 while the highest spike lasts, else 0
     DURATION,  # of the highest spike
+    INITIAL,  # loss of the start
+    BEFORE,  # loss of the index before
+    SPIKES,  # entered
+    ABOVE,  # indices with a loss above that of the start
+    LAST_RISE,  # last index with a loss above that of the index before; 0
     SEEN,
-) = range(12)
+) = range(17)
 
-START = (0.0, math.inf, -1.0, -math.inf, -math.inf, 0.0, math.inf, 0.0, 0.0, 0.0, 0.0)
+START = (0.0, math.inf, -1.0, -math.inf, -math.inf, 0.0, math.inf, *(0.0,) * 4, math.inf, math.inf, *(0.0,) * 3)
 """The rows of a run that nothing was seen of."""
 
 
@@ -46,7 +51,7 @@ def look_at_margins(seen: Matrix, lead: Any) -> None:
 
 @compiled()
 def look_at_loss(seen: Matrix, loss: Any, spike_from: float) -> None:
-    """Take note of the loss: its peak and its spikes, which are entered at `spike_from` times the least loss before."""
+    """Take note of the loss: its peak, its rises and its spikes, which are by more than a factor of `spike_from`."""
     number = seen.dtype.type
     width = lanes(seen)
     age, peak = load(seen, AGE * width), load(seen, PEAK * width)
@@ -59,8 +64,18 @@ def look_at_loss(seen: Matrix, loss: Any, spike_from: float) -> None:
     rise = select(inside, loss - least, number(0.0))
     highest = select(rise > height, splat(number(1.0)), load(seen, OPEN * width))
     ended = ~inside & (highest > number(0.0))
+    spikes = load(seen, SPIKES * width)
+    store(seen, SPIKES * width, select(inside & (length < number(1.0)), spikes + number(1.0), spikes))
     store(seen, DURATION * width, select(ended, length, load(seen, DURATION * width)))
     store(seen, OPEN * width, select(inside, highest, number(0.0)))
     store(seen, LENGTH * width, select(inside, length + number(1.0), number(0.0)))
     store(seen, HEIGHT * width, maximum(rise, height))
     store(seen, LEAST * width, minimum(loss, least))
+
+    initial = minimum(load(seen, INITIAL * width), select(age > number(0.0), splat(number(math.inf)), loss))
+    store(seen, INITIAL * width, initial)
+    above = load(seen, ABOVE * width)
+    store(seen, ABOVE * width, select(loss > initial * number(spike_from), above + number(1.0), above))
+    rises = loss > load(seen, BEFORE * width) * number(spike_from)
+    store(seen, LAST_RISE * width, select(rises, age, load(seen, LAST_RISE * width)))
+    store(seen, BEFORE * width, loss)

@@ -20,7 +20,7 @@ as much, far more than rounding; and rate c L_t <= 1.75 leaves a step an eighth 
 while rounding moves a margin by half a unit in its last place at most, and not at all where the step is shorter. So:
 
 * steps_to_settle is decided at a settled step;
-* peak_loss, peak_step, spike_height and spike_duration at a calm step outside of spikes;
+* peak_loss, peak_step, and all that is counted or measured of spikes and rises, at a calm step outside of spikes;
 * smallest_margin at a settled step if some margin was not positive before;
 * final_loss and final_accuracy at the last step.
 """
@@ -28,6 +28,7 @@ while rounding moves a margin by half a unit in its last place at most, and not 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
@@ -61,12 +62,12 @@ from .two_tokens import (
 
 MEASURED = (
     "steps_to_accuracy", "steps_to_settle", "peak_loss", "peak_step", "spike_height", "spike_duration", "final_loss",
-    "final_accuracy", "smallest_margin",
+    "final_accuracy", "smallest_margin", "spike_count", "steps_above_initial", "last_rise",
 )  # fmt: skip
 """The columns of the results."""
 
 # what decides a run, as bits
-LOSSES, ACCURACY, SETTLED, CALM, LEAST_MARGIN, TO_THE_END = 1, 2, 4, 8, 16, 32
+LOSSES, ACCURACY, SETTLED, CALM, LEAST_MARGIN, TO_THE_END, COUNTS = 1, 2, 4, 8, 16, 32, 64
 
 SPIKE_TOLERANCE = 1e-12
 _CALM = 1.75
@@ -76,7 +77,8 @@ _ROOM = 1e-9
 FREQUENT, RARE, SCALE, FIRST_SETTLED, SECOND_SETTLED = 6, 7, 8, 9, 10
 REACHED, LAST_WRONG, SMALLEST, LOSS = 11, 12, 13, 14
 PEAK, PEAK_STEP, LEAST, HEIGHT, START, HIGHEST_START, DURATION = 15, 16, 17, 18, 19, 20, 21
-ROWS = 22
+INITIAL, SPIKES, ABOVE, LAST_RISE = 22, 23, 24, 25
+ROWS = 26
 
 # integers of a block: its clock, its lanes at work, the next cell of its chunk and the end of the chunk
 CLOCK, AT_WORK, NEXT, END = 0, 1, 2, 3
@@ -121,6 +123,7 @@ def _look_and_step(states: Matrix, at: int, steps: int, wanted: int) -> int:
         first_loss = log1p(small_first) + maximum(-first, 0.0)
         second_loss = log1p(small_second) + maximum(-second, 0.0)
         loss = load(states, at + FREQUENT * LANES) * first_loss + load(states, at + RARE * LANES) * second_loss
+        before = load(states, at + LOSS * LANES)
         store(states, at + LOSS * LANES, loss)
         peak = load(states, at + PEAK * LANES)
         higher = loss > peak
@@ -128,6 +131,8 @@ def _look_and_step(states: Matrix, at: int, steps: int, wanted: int) -> int:
         store(states, at + PEAK_STEP * LANES, select(higher, age, load(states, at + PEAK_STEP * LANES)))
         least = load(states, at + LEAST * LANES)
         inside = loss > least * (1.0 + SPIKE_TOLERANCE)
+        if wanted & COUNTS:
+            _count(states, at, age, loss, before, inside)
         rise = loss - least
         height = load(states, at + HEIGHT * LANES)
         higher = inside & (rise > height)
@@ -151,6 +156,22 @@ def _look_and_step(states: Matrix, at: int, steps: int, wanted: int) -> int:
     if bits == 0:
         return 0
     return int(bits | (mask_bits(first_right) << _RIGHT) | (mask_bits(second_right) << _SECOND_RIGHT))
+
+
+@compiled(inline=True)
+def _count(states: Matrix, at: int, age: Any, loss: Any, before: Any, inside: Any) -> None:
+    """Count spikes and losses above the first, and note the last rise; the row of starts is not yet that of `age`."""
+    above = 1.0 + SPIKE_TOLERANCE
+    # outside of spikes the row of starts holds the next index, which is this one
+    enters = inside & (load(states, at + START * LANES) >= age)
+    spikes = load(states, at + SPIKES * LANES)
+    store(states, at + SPIKES * LANES, select(enters, spikes + 1.0, spikes))
+    initial = select(age > 0.0, load(states, at + INITIAL * LANES), loss)
+    store(states, at + INITIAL * LANES, initial)
+    higher = load(states, at + ABOVE * LANES)
+    store(states, at + ABOVE * LANES, select(loss > initial * above, higher + 1.0, higher))
+    rises = (loss > before * above) & (age > 0.0)
+    store(states, at + LAST_RISE * LANES, select(rises, age, load(states, at + LAST_RISE * LANES)))
 
 
 @compiled(inline=True)
@@ -184,6 +205,12 @@ def _write(
         out[cell, places[7]] = accuracy
     if places[8] >= 0:
         out[cell, places[8]] = states[block, SMALLEST, lane]
+    if places[9] >= 0:
+        out[cell, places[9]] = states[block, SPIKES, lane]
+    if places[10] >= 0:
+        out[cell, places[10]] = states[block, ABOVE, lane]
+    if places[11] >= 0:
+        out[cell, places[11]] = states[block, LAST_RISE, lane]
 
 
 @compiled(inline=True)
@@ -233,6 +260,7 @@ def _begin(states: Matrix, block: int, lane: int, columns: Columns, strides: Lab
         states[block, PEAK, lane] = -math.inf
         states[block, PEAK_STEP, lane] = states[block, HEIGHT, lane] = states[block, DURATION, lane] = 0.0
         states[block, HIGHEST_START, lane] = -1.0
+        states[block, SPIKES, lane] = states[block, ABOVE, lane] = states[block, LAST_RISE, lane] = 0.0
 
 
 @compiled(inline=True)
@@ -299,8 +327,11 @@ def new_blocks(count: int) -> tuple[Matrix, Labels, Labels]:
 
 def wanted(names: tuple[str, ...]) -> int:
     """Return what decides runs of which these measures are wanted, as the bits above."""
-    losses = {"peak_loss", "peak_step", "spike_height", "spike_duration"}
+    counts = {"spike_count", "steps_above_initial", "last_rise"}
+    losses = {"peak_loss", "peak_step", "spike_height", "spike_duration"} | counts
     bits = 0
+    if counts & set(names):
+        bits |= COUNTS
     if losses & set(names):
         bits |= LOSSES | CALM
     if "steps_to_accuracy" in names:

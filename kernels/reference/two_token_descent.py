@@ -8,8 +8,8 @@ import math
 def two_token_descent(
     learning_rate: float, correlation: float, frequent: float, rare: float, squared_distance: float,
     first: float, second: float, steps: int,
-) -> tuple[float, float, float, float, float, float, float, float, float]:  # fmt: skip
-    """Return the nine measures of one run from the margins (first, second), equations (17) and (5), step by step.
+) -> tuple[float, ...]:  # fmt: skip
+    """Return the twelve measures of one run from the margins (first, second), equations (17) and (5), step by step.
 
     .. code-block:: text
 
@@ -18,7 +18,8 @@ def two_token_descent(
         L   =  p_1 log(1 + e^-m_1) + p_2 log(1 + e^-m_2)
 
     In order: steps_to_accuracy, steps_to_settle, peak_loss, peak_step, spike_height, spike_duration, final_loss,
-    final_accuracy, smallest_margin; defined in `traindyn.dynamics.measures`. No run ends before its last step.
+    final_accuracy, smallest_margin, spike_count, steps_above_initial, last_rise; defined in
+    `traindyn.dynamics.measures`. No run ends before its last step.
     """
     steps_to_accuracy = math.nan
     last_imperfect = -1
@@ -28,6 +29,8 @@ def two_token_descent(
     spike_height, spike_duration = 0.0, 0.0
     start, highest_start = 0, -1  # where the current spike starts, and the highest
     loss, accuracy = 0.0, 0.0
+    initial = before = math.inf  # the loss at the start, and at the step before
+    spike_count = steps_above_initial = last_rise = 0
     inside = False
     for step in range(steps + 1):
         if step > 0:
@@ -46,6 +49,7 @@ def two_token_descent(
         if loss > least_loss * (1.0 + 1e-12):
             if not inside:
                 start = step
+                spike_count += 1
             inside = True
             if loss - least_loss > spike_height:
                 spike_height, highest_start = loss - least_loss, start
@@ -53,13 +57,20 @@ def two_token_descent(
                 spike_duration = float(step + 1 - start)
         else:
             inside = False
+        if step == 0:
+            initial = loss
+        if loss > initial * (1.0 + 1e-12):
+            steps_above_initial += 1
+        if loss > before * (1.0 + 1e-12):
+            last_rise = step
+        before = loss
         least_loss = min(least_loss, loss)
     steps_to_settle = math.nan if last_imperfect == steps else float(last_imperfect + 1)
     if inside and start == highest_start:
         spike_duration = math.nan
     return (
         steps_to_accuracy, steps_to_settle, peak_loss, float(peak_step), spike_height, spike_duration,
-        loss, accuracy, smallest_margin,
+        loss, accuracy, smallest_margin, float(spike_count), float(steps_above_initial), float(last_rise),
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from traindyn.dynamics.slicing import cancelled_by
 from traindyn.dynamics.status import Status
 
 ALL = tuple(MEASURES)
-COUNTS = [ALL.index(name) for name in ("steps_to_accuracy", "steps_to_settle", "peak_step", "spike_duration")]
+COUNTS = [ALL.index(name) for name in ALL if "step" in name or name in ("spike_duration", "spike_count", "last_rise")]
 
 
 def cells(n_tokens, n_classes, dim, count=21, momentum=False):

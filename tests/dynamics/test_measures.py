@@ -14,6 +14,8 @@ from traindyn.dynamics.status import Status
 from traindyn.dynamics.two_token_columns import two_token_columns
 from traindyn.errors import InputError
 
+COUNTS = ("spike_duration", "spike_count", "last_rise")
+
 
 class Run(dict):
     """Rows of a run that nobody made."""
@@ -55,6 +57,13 @@ CASES = [
     ("final_loss", {"loss": [3, 2, 4, 5]}, 5),
     ("final_accuracy", {"accuracy": [1, 0.5]}, 0.5),
     ("smallest_margin", {"smallest_margin": [0, -3, 2]}, -3),
+    # two spikes, the second one lasts to the end; a dip inside of a spike and a rise out of it
+    ("spike_count", {"loss": [2, 3, 1, 4, 3, 4]}, 2),
+    ("spike_count", {"loss": [3, 2, 1]}, 0),
+    ("steps_above_initial", {"loss": [2, 3, 1, 2, 3, 2.5, 2 + 1e-13]}, 3),
+    ("last_rise", {"loss": [2, 3, 1, 4, 3, 4, 1]}, 5),
+    ("last_rise", {"loss": [3, 2, 1]}, 0),
+    ("last_rise", {"loss": [1, 1 - 1e-13, 1]}, 0),
 ]
 
 
@@ -104,7 +113,7 @@ def test_the_kernels_mean_the_same_by_each_name(momentum):
         needs = needs_of(measures_of(names), memory)
         run = td.simulate(memory, td.GradientDescent(eta, momentum=momentum), steps=80, observe=needs.observe)
         expected = [MEASURES[name](run) for name in names]
-        counts = [index for index, name in enumerate(names) if "step" in name or name == "spike_duration"]
+        counts = [index for index, name in enumerate(names) if "step" in name or name in COUNTS]
         assert np.array_equal(row[counts], np.array(expected)[counts], equal_nan=True), (alpha, frequent, eta)
         np.testing.assert_allclose(row, expected, rtol=1e-11, atol=1e-13, equal_nan=True)
     assert np.isnan(values[:, names.index("steps_to_accuracy")]).any()

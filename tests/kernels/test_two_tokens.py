@@ -23,13 +23,16 @@ from traindyn.kernels.sweeps import TWO_TOKEN_MEASURES, two_token_descent
 sys.path.insert(0, str(Path(__file__).parent))
 from two_token_exact import deciding_margin
 
-COUNTS = ("steps_to_accuracy", "steps_to_settle", "peak_step", "spike_duration")
+COUNTS = (
+    "steps_to_accuracy", "steps_to_settle", "peak_step", "spike_duration", "spike_count", "steps_above_initial",
+    "last_rise",
+)  # fmt: skip
 REALS = ("peak_loss", "spike_height", "final_loss", "smallest_margin")
 CLOSE = 1e-12  # deciding margin below which rounding may turn a count
 
 
 def plain_loop() -> Callable[..., None]:
-    """The reference twin, compiled as it stands, over cells (n, 7) into (n, 9)."""
+    """The reference twin, compiled as it stands, over cells (n, 7) into (n, k)."""
     twin = inspect.getmodule(reference.two_token_descent)
     names: dict[str, object] = {"math": math}
     for name in ("_exp", "_softplus", "_accuracy"):
@@ -50,7 +53,7 @@ def plain() -> Callable[[np.ndarray, int], np.ndarray]:
     compiled = plain_loop()
 
     def run(cells: np.ndarray, steps: int) -> np.ndarray:
-        out = np.empty((len(cells), 9))
+        out = np.empty((len(cells), len(TWO_TOKEN_MEASURES)))
         compiled(cells, steps, out)
         return out
 

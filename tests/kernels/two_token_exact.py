@@ -13,8 +13,8 @@ def deciding_margin(cell: Sequence[float], steps: int, enough: float) -> tuple[f
     """Return (how closely the run's closest decision was taken, its step, how much relative errors of the loss grow).
 
     A decision is the sign of a margin (right or wrong), or which of two losses is the larger (in a spike or not, a new
-    peak or not), or which of two spikes is the higher. Its distance is divided by the standard deviation that
-    independent relative errors of size one, of the margins and of the pulls at every step, would give it to first
+    peak or not, above the start or not, a rise or not), or which of two spikes is the higher. Its distance is divided
+    by the standard deviation that independent relative errors of size one, of the margins and of the pulls at every step, would give it to first
     order: the result is the relative error that may turn the decision. Where errors do not grow this is the plain
     margin in its own units; where the run is chaotic they do, and no arithmetic with rounding decides it. The run ends
     where the result falls below `enough`.
@@ -27,7 +27,7 @@ def deciding_margin(cell: Sequence[float], steps: int, enough: float) -> tuple[f
         margins = [first, second]
         spread = mpmath.zeros(2)  # covariance of the margins' errors
         closest, at, growth = mpmath.inf, 0, mpmath.mpf(1)
-        least = peak = height = None
+        least = peak = height = before = initial = None
         tolerance = 1 + mpmath.mpf("1e-12")
         for step in range(steps + 1):
             shares = [1 / (1 + mpmath.exp(m)) for m in margins]
@@ -40,7 +40,7 @@ def deciding_margin(cell: Sequence[float], steps: int, enough: float) -> tuple[f
             moves = mpmath.sqrt((slopes.T * spread * slopes)[0]) + loss
             growth = max(growth, moves / loss)
             found += [abs(loss - value * factor) / (moves + error)
-                      for other in (least, peak) if other is not None
+                      for other in (least, peak, before, initial) if other is not None
                       for value, error in [other] for factor in (1, tolerance)]  # fmt: skip
             if least is not None and loss > least[0]:
                 rise = loss - least[0], moves + least[1]
@@ -53,6 +53,8 @@ def deciding_margin(cell: Sequence[float], steps: int, enough: float) -> tuple[f
                 break
             least = (loss, moves) if least is None or loss < least[0] else least
             peak = (loss, moves) if peak is None or loss > peak[0] else peak
+            before = loss, moves
+            initial = before if initial is None else initial
             actual = [a * q for a, q in zip(pulls, shares, strict=True)]
             falls = [s * (1 - q) for s, q in zip(actual, shares, strict=True)]
             jacobian = mpmath.matrix([[1 - falls[0], correlation * falls[1]], [correlation * falls[0], 1 - falls[1]]])
