@@ -14,10 +14,10 @@ def deciding_margin(cell: Sequence[float], steps: int, enough: float) -> tuple[f
 
     A decision is the sign of a margin (right or wrong), or which of two losses is the larger (in a spike or not, a new
     peak or not, above the start or not, a rise or not), or which of two spikes is the higher. Its distance is divided
-    by the standard deviation that independent relative errors of size one, of the margins and of the pulls at every step, would give it to first
-    order: the result is the relative error that may turn the decision. Where errors do not grow this is the plain
-    margin in its own units; where the run is chaotic they do, and no arithmetic with rounding decides it. The run ends
-    where the result falls below `enough`.
+    by the standard deviation that independent relative errors of size one, of the margins and of the pulls at every
+    step, would give it to first order: the result is the relative error that may turn the decision. Where errors do not
+    grow this is the plain margin in its own units; where the run is chaotic they do, and no arithmetic with rounding
+    decides it. The run ends where the result falls below `enough`.
 
     `cell` holds rate, correlation, both frequencies, c, and both start margins.
     """
