@@ -32,7 +32,7 @@ class Request:
     >>> recipe = Recipe(AssociativeMemory.two_tokens, GradientDescent)
     >>> cube = Request().sweep("rates", recipe, grid={"learning_rate": [1.0, 10.0]}, measure="peak_step", steps=9)
     >>> cube.values
-    array([0., 0.])
+    array([0., 5.])
     """
 
     as_published: bool = False
