@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import schedules
+    from . import cabannes2024, schedules
     from .associative_memory import AssociativeMemory
     from .cube import Cube
     from .fan_out import SweepStopped
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .stopping import when
     from .sweep_estimate import Estimate
     from .sweeping import sweep
+    from .torch_normals import TorchNormals
     from .trajectory import Trajectory
 
 _HOME = {
@@ -53,8 +54,10 @@ _HOME = {
     "stopping": ("when",),
     "sweep_estimate": ("Estimate",),
     "sweeping": ("sweep",),
+    "torch_normals": ("TorchNormals",),
     "trajectory": ("Trajectory",),
 }  # fmt: skip
+_MODULES = ("cabannes2024", "schedules")
 _LAZY = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
@@ -76,8 +79,10 @@ __all__ = [
     "StochasticGradientDescent",
     "StochasticGradientFlow",
     "SweepStopped",
+    "TorchNormals",
     "Trajectory",
     "at",
+    "cabannes2024",
     "every",
     "logarithmic",
     "schedules",
@@ -88,8 +93,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "schedules":
-        return importlib.import_module(f"{__name__}.schedules")
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name in _LAZY:
         value = getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
         globals()[name] = value
