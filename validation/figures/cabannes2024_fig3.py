@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ SHOWN_BY_THE_CODE = 0  # the p_1 that the authors' panels at fixed p_1 show, wha
 POINTS = 241
 LONG = 100_000
 LINES = (0, 5, 9)  # ratios of the curves by rate
-LONG_RATES = np.geomspace(0.1, 1000.0, 161)
+LONG_RATES = np.geomspace(0.1, 10_000.0, 201)
 MEASURES = ("steps_to_accuracy", "steps_to_settle")
 
 
@@ -59,7 +59,7 @@ def compute(request: Request) -> Numbers:
     """Return the steps to perfect accuracy by imbalance, correlation and learning rate.
 
     As published: the 10 x 10 x 10 cube with 999 where accuracy 1 is not reached. Corrected: the same cube with NaN
-    there, two slices of 241 x 241 cells that run for 10^5 steps, and counts for learning rates up to 1000 beside the
+    there, two slices of 241 x 241 cells that run for 10^5 steps, and counts for learning rates up to 10^4 beside the
     time T of gradient flow (T / eta steps, where steps are small) and the law of large rates.
     """
     cube = published_grid(request)
@@ -84,14 +84,16 @@ def compute(request: Request) -> Numbers:
 def _slices(request: Request) -> dict[str, Array]:
     ratios, rates = np.linspace(LOG_RATIOS[0], LOG_RATIOS[-1], POINTS), np.geomspace(RATES[0], RATES[-1], POINTS)
     correlations = np.linspace(CORRELATIONS[0], CORRELATIONS[-1], POINTS)
-    pairs = [frequencies(ratio) for ratio in ratios]
-    fixed = _counted(request, "fixed-correlation", pairs, CORRELATIONS[[CORRELATION]], rates)
-    other = _counted(request, "fixed-frequencies", [frequencies(LOG_RATIOS[LOG_RATIO])], correlations, rates)
-    return {
-        "fine_log_ratio": ratios, "fine_correlation": correlations, "fine_learning_rate": rates,
-        "fixed_correlation_first": fixed["steps_to_accuracy"][:, 0], "fixed_frequencies_first": other["steps_to_accuracy"][0],
-        "fixed_correlation_settled": fixed["steps_to_settle"][:, 0], "fixed_frequencies_settled": other["steps_to_settle"][0],
-    }  # fmt: skip
+    pairs, pair = [frequencies(ratio) for ratio in ratios], frequencies(LOG_RATIOS[LOG_RATIO])
+    slices = {
+        "correlation": _counted(request, "fixed-correlation", pairs, CORRELATIONS[[CORRELATION]], rates),
+        "frequencies": _counted(request, "fixed-frequencies", [pair], correlations, rates),
+    }
+    arrays = {"fine_log_ratio": ratios, "fine_correlation": correlations, "fine_learning_rate": rates}
+    for name, cube in slices.items():
+        for word, measure in (("first", "steps_to_accuracy"), ("settled", "steps_to_settle")):
+            arrays[f"fixed_{name}_{word}"] = cube[measure].reshape(POINTS, POINTS)
+    return arrays
 
 
 def _by_rate(request: Request) -> dict[str, Array]:
@@ -138,53 +140,64 @@ def draw(numbers: Numbers, as_published: bool) -> Any:
     """Return the two panels of the paper, or four: two slices, what comes after the first hit, counts by rate."""
     if as_published:
         return _published(numbers)
-    figure = style.canvas(6.8, 5.3)
+    figure = style.canvas(6.8, 5.2)
     (left, right), (below, curves) = figure.subplots(2, 2)
-    steps = partial(_steps, numbers)
-    image = steps(left, "correlation", "fine_log_ratio")
-    steps(right, "frequencies", "fine_correlation")
-    _later(below, numbers)
-    _curves(curves, numbers)
-    left.set(xlabel=r"$\log(p_1/p_2)$", title=rf"(a) first step, $\alpha = {CORRELATIONS[CORRELATION]:.3f}$")
-    right.set(xlabel=r"correlation $\alpha$", title=rf"(b) first step, $p_1 = {_frequent(LOG_RATIO):.3f}$")
-    below.set(xlabel=r"$\log(p_1/p_2)$", title=rf"(c) settled after the first, $\alpha = {CORRELATIONS[CORRELATION]:.3f}$")
+    alpha = rf"$\alpha = {CORRELATIONS[CORRELATION]:.3f}$"
+    image = _steps(left, numbers, "correlation", "fine_log_ratio")
+    _steps(right, numbers, "frequencies", "fine_correlation")
+    left.set(xlabel=r"imbalance $\log(p_1/p_2)$", title=f"(a) first hit, {alpha}")
+    right.set(xlabel=r"correlation $\alpha$", title=rf"(b) first hit, $p_1 = {_frequent(LOG_RATIO):.3f}$", ylabel="")
     bar = figure.colorbar(image, ax=(left, right), aspect=24, pad=0.015, extend="max")
-    bar.set_label("first step with perfect accuracy")
-    bar.set_ticks(_LEVELS, labels=[f"{level:,}" for level in _LEVELS])
+    bar.set_label("first step with both tokens right")
+    bar.set_ticks(_TICKS, labels=[str(tick) for tick in _TICKS])
     bar.minorticks_off()
+    _later(below, numbers)
+    below.set(xlabel=r"imbalance $\log(p_1/p_2)$", title=f"(c) steps from first hit to settled, {alpha}")
+    _curves(curves, numbers)
+    curves.set(title=f"(d) first hit and settled, {alpha}")
     return figure
 
 
-_LEVELS = (2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
-def _steps(numbers: Numbers, axes: Any, fixed: str, across: str) -> Any:
+def _steps(axes: Any, numbers: Numbers, fixed: str, across: str) -> Any:
     """Draw the first step with perfect accuracy over a slice, on a logarithmic scale, with level lines."""
     from matplotlib.colors import LogNorm
 
     x, y, first = numbers[across], numbers["fine_learning_rate"], numbers[f"fixed_{fixed}_first"].T
     image = axes.pcolormesh(
-        x, y, np.ma.masked_invalid(first), norm=LogNorm(1, 1000), cmap=style_map(), shading="nearest", rasterized=True
+        x, y, np.ma.masked_invalid(first), norm=LogNorm(1, 1000), cmap=_colours(), shading="nearest", rasterized=True
     )
-    axes.set(yscale="log", ylabel=r"learning rate $\eta$", facecolor="white")
     never = np.isnan(first).all(axis=0)
-    if never.any():  # e_1 = e_2: the two tokens have one score
-        axes.axvspan(x[never].min(), x[never].max() + 0.012, facecolor="white", edgecolor=style.INK, hatch="/////", lw=0.4)
-        axes.set_xlim(x[0], x[never].max() + 0.012)
-        axes.annotate(
-            "never", (x[never].max() + 0.006, 3.0), xytext=(-26, 0), textcoords="offset points", color="white",
-            fontsize=8, va="center", ha="right", arrowprops={"arrowstyle": "-", "color": "white", "lw": 0.6},
-        )  # fmt: skip
-    lines = axes.contour(x, y, np.where(np.isnan(first), np.inf, first), levels=[10, 100, 1000], colors="white", linewidths=0.7)
-    axes.clabel(lines, fmt="%d", fontsize=7)
+    if never.any():  # both tokens have one embedding: a white strip, as wide as a word, and no number
+        edge = 1.5 * x[-1] - 0.5 * x[-2]
+        axes.axvspan(edge, edge + 0.045, facecolor="white", edgecolor="none")
+        axes.axvline(edge, color=style.SOFT, linewidth=0.6)
+        axes.text(edge + 0.024, 1.0, "never, $e_1 = e_2$", rotation=90, ha="center", va="center", fontsize=7.5)
+        axes.set_xlim(x[0], edge + 0.045)
+    # where accuracy is lost again first hits scatter: level lines only where they last
+    settled = numbers[f"fixed_{fixed}_settled"].T
+    lasting = np.where(first == settled, first, np.nan)
+    for level, place in _LABELS[fixed].items():
+        colour = "white" if level < 1000 else style.INK
+        lines = axes.contour(x, y, lasting, levels=[level], colors=colour, linewidths=0.7)
+        axes.clabel(lines, fmt="%d", fontsize=7.5, inline_spacing=3, manual=[place])
+    axes.set(yscale="log", ylabel=r"learning rate $\eta$")
     return image
 
 
-def style_map() -> Any:
-    """Return the colours of counts of steps: dark is fast; made for colour blindness, and grey when printed grey."""
+_LABELS = {  # level lines and where their labels stand
+    "correlation": {10: (0.8, 2.8), 100: (1.7, 1.0), 1000: (2.6, 0.3)},
+    "frequencies": {10: (0.65, 0.7), 100: (0.9, 0.24)},
+}
+
+
+def _colours() -> Any:
+    """Return the colours of counts: dark is fast; fit for colour blindness, and ordered when printed grey."""
     import matplotlib
 
-    return matplotlib.colormaps["cividis"].with_extremes(over="#fff6c2")
+    return matplotlib.colormaps["cividis"].with_extremes(over="#fff3b8")
 
 
 def _later(axes: Any, numbers: Numbers) -> None:
@@ -192,40 +205,46 @@ def _later(axes: Any, numbers: Numbers) -> None:
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
     gap = (numbers["fixed_correlation_settled"] - numbers["fixed_correlation_first"]).T
-    edges = [0.5, 1.5, 2.5, 4.5, 8.5, max(16.5, float(np.nanmax(gap)) + 0.5)]
-    colours = ListedColormap(["#f6c9a6", "#ee9c5e", "#d9702a", "#a84a12", "#5e2606"]).with_extremes(under="#f3f4f5")
+    edges = [0.5, 1.5, 2.5, 4.5, 8.5, max(9.5, float(np.nanmax(gap)) + 0.5)]
+    colours = ListedColormap(["#f6c9a6", "#ee9c5e", "#d9702a", "#a84a12", "#5e2606"]).with_extremes(under="#eef0f2")
     image = axes.pcolormesh(
         numbers["fine_log_ratio"], numbers["fine_learning_rate"], gap, norm=BoundaryNorm(edges, 5), cmap=colours,
         shading="nearest", rasterized=True,
     )  # fmt: skip
-    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, spacing="uniform")
-    bar.set_ticks([0.5 * (low + high) for low, high in zip(edges, edges[1:], strict=False)])
-    bar.set_ticklabels(["1", "2", "3-4", "5-8", f"9-{edges[-1]:.0f}"])
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.03, spacing="uniform", aspect=18)
+    bar.set_ticks([0.5 * (low + high) for low, high in itertools.pairwise(edges)])
+    bar.set_ticklabels(["1", "2", "3, 4", "5 to 8", f"9 to {edges[-1] - 0.5:.0f}"])
     bar.ax.tick_params(length=0)
-    bar.set_label("further steps")
+    bar.ax.minorticks_off()
     axes.set(yscale="log", ylabel=r"learning rate $\eta$")
-    share = float(np.mean(gap > 0))
-    axes.text(
-        0.97, 0.05, f"the first hit lasts\nin {100 * (1 - share):.0f} % of the cells", transform=axes.transAxes,
-        ha="right", color=style.SOFT, fontsize=8,
-    )  # fmt: skip
+    lasting = 100.0 * float(np.mean(gap == 0))
+    axes.text(1.9, 0.5, f"none: the first hit lasts\n({lasting:.0f} % of the cells)", ha="center", fontsize=8.5)
 
 
 def _curves(axes: Any, numbers: Numbers) -> None:
     """Draw first and settled counts by learning rate, the flow's T / eta and the law of large rates."""
+    from matplotlib.lines import Line2D
+
     rate = numbers["line_learning_rate"]
-    colours = (style.SLOW, style.FAST, style.INK)
-    for row, colour in enumerate(colours):
-        name = rf"$p_1 = {_frequent(LINES[row]):.2f}$"
-        axes.plot(rate, numbers["line_settled"][row], color=colour, linewidth=1.6, alpha=0.4)
-        axes.plot(rate, numbers["line_first"][row], color=colour, linewidth=1.0, label=name)
-        small = rate < 2.0
-        axes.plot(rate[small], numbers["line_flow_time"][row] / rate[small], color=colour, lw=0.7, ls=(0, (4, 3)))
-        axes.plot(rate, numbers["line_law"][row], color=colour, lw=2.6, ls=(0, (0.4, 1.2)))
+    for row, colour in enumerate((style.SLOW, style.FAST, style.INK)):
+        time = float(numbers["line_flow_time"][row])
+        axes.plot(rate, time / rate, color=colour, linewidth=0.7, linestyle=(0, (5, 3)))
+        axes.plot(rate, numbers["line_settled"][row], color=colour, linewidth=2.6, alpha=0.35)
+        axes.plot(rate, numbers["line_first"][row], color=colour, linewidth=1.0)
+        axes.plot(rate, numbers["line_law"][row], "o", color=colour, markersize=2.6, markevery=4)
+        last = float(numbers["line_first"][row, -1])
+        axes.text(450.0, (1.3 if last > 10.0 else 0.58) * last, rf"$p_1 = {_frequent(LINES[row]):.2f}$", color=colour, fontsize=8.5)
     axes.axvline(RATES[-1], color=style.SOFT, linewidth=0.6, linestyle=(0, (1, 2)))
-    axes.set(xscale="log", yscale="log", xlabel=r"learning rate $\eta$", ylabel="steps")
-    axes.set(title=rf"(d) first and settled, $\alpha = {CORRELATIONS[CORRELATION]:.3f}$", xlim=(rate[0], rate[-1]))
-    axes.legend(loc="upper right", handlelength=1.2)
+    axes.text(RATES[-1] * 0.85, 8e3, "the paper's\nlargest rate", color=style.SOFT, fontsize=7.5, ha="right")
+    axes.set(xscale="log", yscale="log", xlabel=r"learning rate $\eta$", ylabel="steps", ylim=(1, 2e4))
+    axes.set_xlim(rate[0], rate[-1])
+    lines = [
+        Line2D([], [], color=style.SOFT, linewidth=1.0, label="first hit"),
+        Line2D([], [], color=style.SOFT, linewidth=2.6, alpha=0.4, label="settled"),
+        Line2D([], [], color=style.SOFT, linewidth=0.7, linestyle=(0, (5, 3)), label=r"gradient flow, $T/\eta$"),
+        Line2D([], [], color=style.SOFT, linestyle="none", marker="o", markersize=2.6, label="law of large rates"),
+    ]
+    axes.legend(handles=lines, loc="upper right", handlelength=1.8, labelspacing=0.25)
     style.open_frame(axes)
 
 
@@ -255,13 +274,19 @@ FIGURES = (
         compute,
         draw,
         quirks=(
-            "a cell that does not reach accuracy 1 within 1000 states counts 999, as if it had (its last accuracy is set to 1)",
+            "a cell that never reaches accuracy 1 in 1000 states counts 999 (the code sets the last accuracy to 1)",
+            "so does the column alpha = 1, where no W separates the two tokens",
             "the panel at fixed p_1 shows p_1 = 0.578, the first of the ten, whatever its title says",
             "the panel at fixed correlation is not logarithmic, though the caption speaks of the logarithm",
-            "the first perfect step counts, also where accuracy is lost again (in 30 of 886 cells, for up to 11 steps)",
-            "the column alpha = 1, where no W separates the two tokens, is coloured as 999 steps",
-            "which slices the paper shows is our choice: it does not say",
+            "the first perfect step counts, also where accuracy is lost again (in 30 of the 886 cells that reach it)",
+            "which slices are shown is our choice: the paper does not say",
         ),
-        caption="",
+        caption=(
+            "Steps until both tokens are right. They grow with the correlation and with the imbalance of the two "
+            "tokens and fall as $1/\\eta$, as the time $T$ of gradient flow says (dashed), until at large rates "
+            "the two tokens throw each other back: there the first hit does not last (c), and a larger rate can take "
+            "longer. At still larger rates the count no longer depends on the rate (d); where the law of large rates "
+            "applies it is $\\lceil(\\alpha p_1-p_2)/2p_2\\rceil+1$. At $\\alpha=1$ no $W$ separates the tokens."
+        ),
     ),
 )
