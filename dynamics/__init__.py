@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import cabannes2024, schedules
     from .associative_memory import AssociativeMemory
     from .cube import Cube
+    from .factorised import BlockMemory, FactorisedMemory
     from .fan_out import SweepStopped
     from .measures import MEASURES, Measure
     from .problem import Problem, Rule, State
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _HOME = {
     "associative_memory": ("AssociativeMemory",),
     "cube": ("Cube",),
+    "factorised": ("BlockMemory", "FactorisedMemory"),
     "fan_out": ("SweepStopped",),
     "measures": ("MEASURES", "Measure"),
     "problem": ("Problem", "Rule", "State"),
@@ -65,8 +67,10 @@ __all__ = [
     "Adam",
     "AdamW",
     "AssociativeMemory",
+    "BlockMemory",
     "Cube",
     "Estimate",
+    "FactorisedMemory",
     "GradientDescent",
     "GradientFlow",
     "GradientNoise",

@@ -56,7 +56,7 @@ def run_steps(
     fast_stop = (
         stop is not None and stop.name in system.columns and functions.get(stop.name) in (None, known[stop.name])
     )
-    recorder = Recorder(grid, system.columns, tokens, stop if fast_stop else None)
+    recorder = Recorder(grid, system.columns, tokens, stop if fast_stop else None, recorded)
     table = Table({name: functions[name] for name in functions if name not in recorded}, search)
     course = _Course(problem, system, clock, recorder, table)
     slow_stop = None if stop is None or fast_stop else (stop, functions.get(stop.name) or known[stop.name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,13 @@ if TYPE_CHECKING:
 class Recorder:
     """The saved steps, the next one due, the rows of scalars and margins, and the stop condition of a loop."""
 
-    def __init__(self, steps: NDArray[np.int64], columns: tuple[str, ...], n_tokens: int, stop: When | None) -> None:
+    def __init__(
+        self, steps: NDArray[np.int64], columns: tuple[str, ...], n_tokens: int, stop: When | None,
+        wanted: Collection[str] = (),
+    ) -> None:  # fmt: skip
         self.steps = steps
+        # columns that somebody looks at; a system may leave out what costs more than its step
+        self.wanted = frozenset(wanted) | ({stop.name} if stop is not None else frozenset())
         self.columns = columns
         self.next_row = 0
         # one row more than planned: a run that ends early saves its last state too

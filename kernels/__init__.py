@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import cpu, reference, sweeps
+    from .factorised import factorised_gradient
     from .functions import (
         Eigenpair,
         Spectrum,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .operations import OPERATIONS, Operation
 
 _HOME = {
+    "factorised": ("factorised_gradient",),
     "functions": (
         "Eigenpair", "Spectrum", "accuracy", "hessian", "hessian_spectrum", "hessian_vector_product",
         "largest_eigenvalue", "loss", "margins", "particle_step", "scores", "sharpness", "softmax_gradient",
@@ -44,6 +46,7 @@ __all__ = [
     "Spectrum",
     "accuracy",
     "cpu",
+    "factorised_gradient",
     "hessian",
     "hessian_spectrum",
     "hessian_vector_product",

@@ -18,7 +18,7 @@ from ..errors import InputError
 Array = NDArray[Any]
 
 _REAL = (np.dtype(np.float64), np.dtype(np.float32))
-_MEANING = {"N": "tokens", "M": "classes", "d": "dimensions"}
+_MEANING = {"N": "tokens", "M": "classes", "d": "dimensions", "r": "rank"}
 
 
 def enter(shapes: dict[str, str], values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:

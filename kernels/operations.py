@@ -1,6 +1,7 @@
 """The table of operations: it drives validation, dispatch, the tests of the twins and the table in the documentation.
 
-In shapes N is the number of tokens, M of classes, d the dimension of the embeddings; one letter a size.
+In shapes N is the number of tokens, M of classes, d the dimension of the embeddings, r the rank of a factorised W; one
+letter a size.
 """
 
 from __future__ import annotations
@@ -120,6 +121,15 @@ _ROWS = (
         "gradient",
         _gradient_flops,
         lambda n, m, d: _memory_elements(n, m, d) + d * d,
+    ),
+    Operation(
+        "factorised_gradient",
+        "loss and its gradients by A and B for W = A B^T, the chain rule on eq. (9); counted: r = d",
+        {"left": "dr", "right": "dr", **_MEMORY},
+        ",dr,dr",
+        "factorised",
+        lambda n, m, d: 4 * (n + m) * d * d + 6 * n * m * d + 5 * n * m,
+        lambda n, m, d: 4 * d * d + n * d + m * d + 2 * n,
     ),
     Operation(
         "particle_step",

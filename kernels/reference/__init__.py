@@ -4,6 +4,7 @@ The functions have the names and arguments of those in `traindyn.kernels`, check
 """
 
 from .accuracy import accuracy
+from .factorised_gradient import factorised_gradient
 from .hessian import hessian
 from .hessian_spectrum import hessian_spectrum
 from .hessian_vector_product import hessian_vector_product
@@ -18,6 +19,7 @@ from .two_token_descent import two_token_descent
 
 __all__ = [
     "accuracy",
+    "factorised_gradient",
     "hessian",
     "hessian_spectrum",
     "hessian_vector_product",

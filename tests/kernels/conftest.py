@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 Instance = dict[str, Any]
+RANK = 3
 
 
 def build_instance(
@@ -36,6 +37,8 @@ def build_instance(
         "input_gram": inputs @ inputs.T,
         "output_gram": outputs @ outputs.T,
         "learning_rate": 0.7,
+        "left": rng.normal(size=(dim, RANK)) / dim,
+        "right": rng.normal(size=(dim, RANK)),
     }
     reals = set(instance) - {"targets", "learning_rate"}
     return {name: value.astype(dtype) if name in reals else value for name, value in instance.items()}

@@ -44,7 +44,7 @@ def test_cpu_equals_reference(name, degenerate, dtype, instance):
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_result_has_the_shape_of_the_table(name, instance):
     operation = OPERATIONS[name]
-    values, sizes = instance(4, 3, 2), {"N": (4,), "M": (3,), "d": (2,)}
+    values, sizes = instance(4, 3, 2), {"N": (4,), "M": (3,), "d": (2,), "r": (3,)}
     result = getattr(kernels, name)(*(values[argument] for argument in operation.arguments))
     parts = result if isinstance(result, tuple) else (result,)
     letters = ["DD"] if operation.result == "(dd)(dd)" else operation.result.split(",")
