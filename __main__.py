@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from traindyn import __version__
-from traindyn.errors import TraindynError, unknown_name
+from traindyn.errors import InputError, TraindynError, unknown_name
 
 Command = Callable[[argparse.Namespace], int]
 PATTERN_HELP = "claim ids, or patterns with * and ?, such as 'cabannes2024.theorem2.*'; all claims when left out"
@@ -45,7 +45,6 @@ def _sweep(given: argparse.Namespace) -> int:
     import traindyn as td
     from traindyn.dynamics.cube_export import check_output, write
     from traindyn.dynamics.sweep_file import read_sweep
-    from traindyn.errors import InputError
 
     if (given.file is None) == (given.status is None):
         raise InputError("a sweep needs a file, or --status and a store", None, "traindyn sweep FILE.toml")
@@ -57,8 +56,6 @@ def _sweep(given: argparse.Namespace) -> int:
     arguments = read_sweep(given.file)
     if given.out:
         check_output(given.out)
-    if given.jobs is not None and given.jobs < 1:
-        raise InputError("jobs must be an integer >= 1", given.jobs)
     with _workers(given.jobs) as executor:
         answer = td.sweep(
             **arguments, store=given.store, executor=executor, dry_run=given.dry_run,
@@ -79,6 +76,8 @@ def _sweep(given: argparse.Namespace) -> int:
 def _workers(jobs: int | None) -> contextlib.AbstractContextManager[Any]:
     if jobs is None:
         return contextlib.nullcontext()
+    if jobs < 1:
+        raise InputError("jobs must be an integer >= 1", jobs)
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
@@ -99,16 +98,24 @@ def _claims(given: argparse.Namespace) -> int:
 
 def _figures(given: argparse.Namespace) -> int:
     import traindyn as td
+    from traindyn.validation.figures.listing import listing
 
-    for one in td.figures():
-        print(one)
+    print(listing(td.figures()))
     return 0
 
 
 def _figure(given: argparse.Namespace) -> int:
     import traindyn as td
+    from traindyn.validation.figures.listing import told
 
-    for path in td.figure(given.name, out=given.out, as_published=given.as_published).paths:
+    with _workers(given.jobs) as executor:
+        drawn = td.figure(
+            given.name, out=given.out, as_published=given.as_published, quick=given.quick, executor=executor,
+            progress=not given.quiet and sys.stderr.isatty(), rng=given.seed,
+        )  # fmt: skip
+    if drawn.findings:
+        print(f"{told(drawn.findings)}\n")
+    for path in drawn.paths:
         print(f"wrote {path}")
     return 0
 
@@ -180,7 +187,6 @@ def _warm() -> int:
     import numpy as np
 
     import traindyn as td
-    from traindyn.errors import InputError
     from traindyn.kernels import OPERATIONS
 
     memory = td.AssociativeMemory.two_tokens(correlation=0.5, frequencies=(0.75, 0.25))
@@ -278,14 +284,22 @@ def parser() -> argparse.ArgumentParser:
     claims.add_argument("patterns", nargs="*", metavar="PATTERN", help=PATTERN_HELP)
 
     figure = add(
-        "figure", _figure, "draw a figure: picture, its data, and where they come from",
-        "  traindyn figure cabannes2024.fig2 --out figures\n  traindyn figure cabannes2024.fig2 --as-published",
+        "figure", _figure, "draw a figure or run an experiment: pictures, data, findings, and where they come from",
+        "  traindyn figure cabannes2024.fig2 --out pictures\n"
+        "  traindyn figure cabannes2024.fig2 --as-published\n"
+        "  traindyn figure cabannes2024.review.spike_map --quick\n\n"
+        "a figure that was stopped goes on when the same line is run again\n"
+        "exit status: 0 it is drawn, 2 a wrong call, 130 interrupted",
     )  # fmt: skip
     figure.add_argument("name", metavar="NAME", help="one of `traindyn figures`")
     figure.add_argument("--out", metavar="DIR", default=".", help="folder for the files (default: here)")
     figure.add_argument("--as-published", action="store_true", help="keep the paper's own conventions, slips included")
+    figure.add_argument("--quick", action="store_true", help="the small size of an experiment")
+    figure.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: threads of this one)")
+    figure.add_argument("--seed", type=int, default=0, help="seed of the random draws (default 0)")
+    figure.add_argument("--quiet", action="store_true", help="no progress bar")
 
-    add("figures", _figures, "list the figures that can be drawn", "  traindyn figures")
+    add("figures", _figures, "list figures and experiments: name, cost, versions, title", "  traindyn figures")
 
     info = add(
         "info", _info, "show versions, processor, threads, cache folder and optional libraries",
@@ -329,8 +343,8 @@ def _run(given: argparse.Namespace) -> int:
         status = run(given)
         sys.stdout.flush()
         return status
-    except KeyboardInterrupt:
-        print("traindyn: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"traindyn: {stopped or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `traindyn claims | head`: the reader has left, which is no failure
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

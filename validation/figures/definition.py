@@ -77,9 +77,6 @@ class Definition:
         if any(parts) and not (all(parts) and self.quick_seconds is not None):
             raise InputError("an experiment needs question, hypothesis, method and quick_seconds", self.name)
 
-    def __str__(self) -> str:
-        return f"{self.name:24}  {self.title}  (about {self.seconds:g} s)"
-
     @property
     def is_experiment(self) -> bool:
         """Whether this is an experiment, with a question and an answer."""

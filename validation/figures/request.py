@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError, TraindynError
+from ...errors import FileError, InputError, TraindynError
 
 if TYPE_CHECKING:
     from ...dynamics import Cube
@@ -41,6 +41,7 @@ class Request:
     executor: Executor | None = None
     progress: bool = False
     rng: int = 0
+    _stores: dict[str, Path] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def sweep(
         self,
@@ -74,7 +75,14 @@ class Request:
 
         path = self.file(name)
         options: dict[str, Any] = {"executor": self.executor, "progress": self.progress, "rng": self.rng, "store": path}
-        cube: Cube = sweep(build, grid, measure, steps=steps, **(options | more))
+        if path is not None:
+            self._stores[name] = path
+        try:
+            cube: Cube = sweep(build, grid, measure, steps=steps, **(options | more))
+        except FileError as error:
+            raise FileError(
+                f"{error}; the file is a part of a figure that is not finished: draw that again to go on, or remove it"
+            ) from error
         if cube.missing:
             raise KeyboardInterrupt
         if cube.errors:
@@ -94,6 +102,12 @@ class Request:
         if not name or not name.replace("_", "").replace("-", "").isalnum():
             raise InputError("the name of a sweep must be made of letters, digits, - and _", repr(name))
         return None if self.store is None else Path(f"{os.fspath(self.store)}.{name}.db")
+
+    def kept(self) -> list[Path]:
+        """Return the files of this request's sweeps that exist: the stores, and what lies beside them."""
+        endings = ("", ".lock", "-journal", "-wal", "-shm")
+        paths = [path.with_name(path.name + ending) for path in self._stores.values() for ending in endings]
+        return [path for path in paths if path.exists()]
 
     def bar(self, total: int, title: str) -> Any:
         """Return a progress bar for a loop that is no sweep: ``with request.bar(n, "solving") as bar: bar.update(1)``.
