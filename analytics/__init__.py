@@ -17,6 +17,7 @@ _HOME = {
         "descent_rate", "hessian_norm_bound", "hessian_rank", "largest_second_moment", "squared_diameter",
         "two_token_sharpness",
     ),
+    "label_noise": ("label_noise_flow_margin", "label_noise_loss", "label_noise_margin"),
     "least_distance": ("HardMargin", "hard_margin"),
     "loss_law": (
         "asymptotic_loss_constant", "binary_loss_constant", "orthonormal_loss_constant", "separable_descent_loss_bound",
@@ -29,6 +30,7 @@ _HOME = {
         "slow_mode", "tightest_margin_factor",
     ),
     "one_step": ("margin_increments", "one_step_margin", "steps_to_correct"),
+    "period_two": ("Stability", "TwoCycle", "minimiser_stability", "two_cycle"),
     "protocol": ("Memory",),
     "separating": ("Separability", "separability"),
     "tied_flow": ("tied_flow_margin",),
@@ -43,7 +45,9 @@ _HOME = {
     ),
     "exponential_line": ("exponential_line_root",),
     "flow_correction": ("flow_correction_factor", "flow_margin_correction"),
+    "minibatch_tilt": ("minibatch_tilt_spread",),
     "orthogonal_weights": ("binary_weights",),
+    "stationary": ("gradient_noise_covariance", "label_noise_equilibrium", "stationary_covariance"),
     "spike_law": ("SpikeDuration", "spike_duration"),
     "spikes": (
         "first_step_loss", "first_step_loss_bounds", "first_step_threshold", "first_step_threshold_bounds",
