@@ -98,9 +98,10 @@ def two_cycle(memory: Memory, learning_rate: float, start: npt.ArrayLike | None 
 
     .. math:: L(m + h) + L(m - h) - \tfrac{2}{\eta}|h|^2,
 
-    whose least value over m is a convex function of h less a parabola. It grows along the sharpest direction of the
-    minimiser if :math:`\eta H_* > 2`, and it tends to :math:`-\infty`, so it has a largest value elsewhere: **beyond the
-    critical rate a cycle of period two always exists**. Fixed-point steps that raise it lead there.
+    whose least value over m is a convex function of h less a parabola. From h = 0 it grows along the sharpest
+    direction of the minimiser if :math:`\eta H_* > 2`, and far away it tends to :math:`-\infty`, so it has a largest
+    value at some other h: **beyond the critical rate a cycle of period two always exists**. Fixed-point steps that
+    never lower it lead there.
 
     `memory`: a problem whose loss has a minimiser; `learning_rate`: eta > 0; `start`: two weights, shape (2, d, d),
     such as ``run["weights"][-2:]`` of a long run (what lies outside the span moves no score and is left out).

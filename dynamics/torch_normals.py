@@ -81,14 +81,19 @@ class TorchNormals:
         count = math.prod(sizes)
         if count < _LEAST_BLOCKED:
             return np.array([self._one() for _ in range(count)], dtype=dtype).reshape(sizes)
-        draw, transform = (self._singles, _single_blocks) if dtype == "float32" else (self._doubles, _double_blocks)
-        uniform = draw(count)
-        whole = count - count % _BLOCK
         values = np.empty(count, dtype=dtype)
-        values[:whole] = transform(uniform[:whole])
+        whole = count - count % _BLOCK
+        values[:whole] = self._blocks(count, dtype)
         if whole < count:  # the last 16 are drawn again, also those that were done
-            values[-_BLOCK:] = transform(draw(_BLOCK))
+            values[-_BLOCK:] = self._blocks(_BLOCK, dtype)
         return values.reshape(sizes)
+
+    def _blocks(self, count: int, dtype: str) -> NDArray[Any]:
+        """Draw `count` uniforms and return the normal numbers of their whole blocks."""
+        whole = count - count % _BLOCK
+        if dtype == "float32":
+            return _single_blocks(self._singles(count)[:whole])
+        return _double_blocks(self._doubles(count)[:whole])
 
     def _one(self) -> float:
         if self._kept is not None:
