@@ -154,9 +154,9 @@ class FactorisedMemory(_Structured):
     >>> memory = FactorisedMemory(AssociativeMemory.random(4, 4, 8), rank=2, scale=1e-3, balanced=True)
     >>> memory
     FactorisedMemory(4 tokens, 4 classes, dim 8, rank 2, scale 0.001, balanced, digest ...)
-    >>> run = simulate(memory, GradientDescent(10.0), steps=400, observe=("loss", "singular_values"))
-    >>> run["singular_values"][[0, 200, 400]].round(3)[:, :3].tolist()
-    [...]
+    >>> run = simulate(memory, GradientDescent(1.0), steps=400, observe=("loss", "singular_values"))
+    >>> run["singular_values"][[0, 30, 60, 400]].round(1)[:, :3].tolist()
+    [[0.0, 0.0, 0.0], [3.8, 0.0, 0.0], [10.5, 3.4, 0.0], [22.2, 14.1, 0.0]]
     """
 
     memory: AssociativeMemory
