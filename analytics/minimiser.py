@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SizeError
+from .deciding import decide
 from .least_distance import _hard_margin
 from .pairs import Coordinates, coordinates
 from .protocol import Memory
@@ -65,6 +66,12 @@ def minimise(memory: Memory) -> Minimiser:
     space = coordinates(memory)
     if space.unknowns > _MOST_UNKNOWNS:
         raise SizeError(f"minimise solves up to {_MOST_UNKNOWNS} unknowns; this problem has {space.unknowns}")
+    frequencies = np.asarray(memory.frequencies, dtype=np.float64)
+    decision = decide(space)
+    if decision is not None and decision.multipliers is not None:
+        everything = np.ones((len(space.inputs), len(space.outputs)), dtype=bool)
+        reduced, loss, gradient, steps = _newton(space, everything, frequencies, np.eye(space.unknowns))
+        return Minimiser(space.lift(reduced), loss, False, False, None, gradient, steps)
     strict = _hard_margin(space)
     if strict is not None:
         return Minimiser(None, 0.0, True, True, strict.direction, 0.0, 0)
@@ -72,7 +79,6 @@ def minimise(memory: Memory) -> Minimiser:
     if answer.strict:
         return Minimiser(None, 0.0, True, True, answer.direction, 0.0, 0)
     kept = ~answer.separated
-    frequencies = np.asarray(memory.frequencies, dtype=np.float64)
     tokens, classes = np.nonzero(kept)
     rows = space.rows(tokens.astype(np.int64), classes.astype(np.int64))
     basis = _face(rows) if answer.weak else np.eye(space.unknowns)

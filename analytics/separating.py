@@ -1,4 +1,4 @@
-"""Can all associations be stored? A linear program that answers with a certificate."""
+"""Can all associations be stored? An answer with a certificate, by Newton's method or a linear program."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from .deciding import decide
 from .least_distance import _hard_margin
 from .pairs import Coordinates, coordinates
 from .protocol import Memory
@@ -45,8 +46,10 @@ def separability(memory: Memory) -> Separability:
 
     `memory`: a problem. Source: spec section 2 (Fig 4-6) and 4.2 (N2). Proof: scaling W raises every positive margin
     to 1; the dual variables of the pairs with xi = 0 are at least 1 and satisfy sum lambda F = 0 (Farkas).
-    A least-distance solve goes first: its positive margins are a certificate, and it is far cheaper when it succeeds.
-    Cost: else one linear program (SciPy HiGHS) with N (M - 1) rows and at most d^2 + N (M - 1) columns.
+    Newton's method (`deciding`) goes first and ends with a certificate of either answer, except for weakly separable
+    problems; then a least-distance solve, whose positive margins are one too, and last the linear program.
+    Cost: 5 to 40 Newton steps of O(N d^4 + d^6) as a rule (40 ms for 80 tokens and classes in 16 dimensions); else one
+    linear program (SciPy HiGHS) with N (M - 1) rows and at most d^2 + N (M - 1) columns.
 
     >>> import numpy as np
     >>> from types import SimpleNamespace
@@ -57,18 +60,22 @@ def separability(memory: Memory) -> Separability:
     (True, 1.0)
     """
     space = coordinates(memory)
+    decision = decide(space)
+    nowhere = np.zeros((len(space.inputs), len(space.outputs)))
+    if decision is not None and decision.multipliers is not None:
+        return Separability(False, False, None, 0.0, nowhere > 0.0, decision.multipliers, decision.residual)
+    everywhere = np.arange(len(space.outputs))[None, :] != space.targets[:, None]
+    if decision is not None and decision.weights is not None:
+        weights = decision.weights / np.linalg.norm(decision.weights)
+        margin = float(space.margins(weights)[everywhere].min())
+        return Separability(True, True, space.lift(weights), margin, everywhere, nowhere, 0.0)
     quick = _hard_margin(space)
     if quick is None:
         return _separate(space, *space.all_pairs())
-    tokens, classes = space.all_pairs()
-    separated = np.zeros((len(space.inputs), len(space.outputs)), dtype=bool)
-    separated[tokens, classes] = True
-    return Separability(True, True, quick.direction, quick.margin, separated, np.zeros(separated.shape), 0.0)
+    return Separability(True, True, quick.direction, quick.margin, everywhere, nowhere, 0.0)
 
 
-def _separate(
-    space: Coordinates, tokens: npt.NDArray[np.int64], classes: npt.NDArray[np.int64]
-) -> Separability:
+def _separate(space: Coordinates, tokens: npt.NDArray[np.int64], classes: npt.NDArray[np.int64]) -> Separability:
     from scipy.optimize import linprog
     from scipy.sparse import csr_array, eye_array, hstack
 
