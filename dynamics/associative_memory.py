@@ -152,6 +152,16 @@ class AssociativeMemory:
         weights = embeddings.frequencies(frequencies, count) if isinstance(frequencies, str) else frequencies
         return cls(inputs, outputs, np.arange(count) % classes, weights)
 
+    def with_label_noise(self, share: float) -> AssociativeMemory:
+        """Return the memory whose labels are wrong with probability `share`; see `label_noise.with_label_noise`.
+
+        >>> AssociativeMemory.two_tokens().with_label_noise(0.1).targets
+        array([0, 1, 1, 0])
+        """
+        from .label_noise import with_label_noise
+
+        return with_label_noise(self, share)
+
     @property
     def n_tokens(self) -> int:
         """N, the number of tokens."""

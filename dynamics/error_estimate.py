@@ -35,6 +35,8 @@ def estimate(run: Trajectory) -> dict[str, NDArray[np.float64]]:
     known = (GradientDescent, StochasticGradientDescent, StochasticGradientFlow, Adam, AdamW)
     if type(run.rule) not in known:
         raise InputError("errors are estimated for the rules of the package", type(run.rule).__name__)
+    if getattr(run.rule, "input_noise", 0.0) > 0.0:
+        raise InputError("errors are estimated without input noise", f"input_noise={run.rule.input_noise!r}")
     if np.finfo(np.longdouble).eps >= np.finfo(np.float64).eps:
         raise InputError("this platform has no extended precision (long double is double)", None, "use x86-64 Linux")
     shown = [name for name in run if name in _SHOWN]

@@ -91,7 +91,8 @@ def state_bytes(form: str, n_tokens: int, n_classes: int, dim: int) -> float:
     copies = 2 * n_tokens * dim + 3 * n_classes * dim
     square = 3 * dim * dim
     if form == "weights":
-        return 8.0 * (copies + square + work + n_tokens * width + (dim * n_classes if by_class else 0))
+        packed = n_tokens * width + dim * dim
+        return 8.0 * (copies + square + work + packed + n_tokens * width + (dim * n_classes if by_class else 0))
     grams = n_tokens**2 + (n_classes**2 if form == "particles" else 0)
     ends = 4 * n_tokens * n_classes  # W at the end is tried out on the scores
     return 8.0 * (copies + square + work + grams + 6 * n_tokens * width + ends)
@@ -106,6 +107,13 @@ def choose_form(problem: AssociativeMemory, rule: Any, form: str | None) -> str:
             raise InputError(
                 f"{type(rule).__name__} moves in weight form only: it divides the gradient entry by entry, and "
                 "the scores do not determine the entries", f"form={form!r}", 'leave form out or pass form="weights"',
+            )  # fmt: skip
+        return "weights"
+    if getattr(rule, "input_noise", 0.0) > 0.0:
+        if form not in (None, "weights"):
+            raise InputError(
+                "input noise leaves the span of the tokens, so that only the weights tell the state", f"form={form!r}",
+                'leave form out or pass form="weights"',
             )  # fmt: skip
         return "weights"
     if form == "margins" and problem.n_classes != 2:

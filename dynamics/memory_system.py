@@ -51,6 +51,7 @@ def memory_system(
     from .memory_margins import MarginSystem
     from .memory_particles import HalfSystem, ParticleSystem
     from .memory_weights import AdaptiveSystem, WeightSystem
+    from .noisy_inputs import NoisyInputSystem
     from .tiny_system import TinySystem, is_tiny
 
     chosen = choose_form(problem, rule, form)
@@ -60,6 +61,8 @@ def memory_system(
         "margins": MarginSystem, "particles": ParticleSystem, "half": HalfSystem, "weights": WeightSystem
     }  # fmt: skip
     kind = AdaptiveSystem if isinstance(rule, Adam) else kinds[chosen]
+    if getattr(rule, "input_noise", 0.0) > 0.0:
+        kind = NoisyInputSystem
     if form in (None, "particles") and chosen != "margins" and is_tiny(problem, rule, dtype):
         kind = TinySystem
     return kind(problem, rule, start, dtype, generator)

@@ -14,11 +14,15 @@ from .schedules import LearningRate, checked_learning_rate, rate_at, stable_dige
 class StochasticGradientDescent:
     r"""Descend the gradient averaged over a random batch, $W \leftarrow W - \frac{\eta_t}{B} \sum_b \nabla \ell_b$.
 
-    ell_b is the loss of token x_b; the tokens are drawn independently from the frequencies, with replacement.
+    ell_b is the loss of token x_b; the tokens are drawn independently from the frequencies, with replacement. With
+    input noise the embedding of a sample is $e_{x_b} + s \xi_b$, where xi_b has standard normal entries and is drawn
+    anew for every sample; what is observed (loss, accuracy, margins) is that of the tokens without noise. For noisy
+    labels see `AssociativeMemory.with_label_noise`.
 
     Arguments:
         learning_rate: eta > 0, or a schedule step -> eta_t >= 0.
         batch_size: B >= 1.
+        input_noise: s >= 0. With s > 0 the weights are the only form of the state.
 
     Raises: InputError. Source: Cabannes, Simsek, Bietti 2024, equation (7).
 
@@ -28,12 +32,14 @@ class StochasticGradientDescent:
 
     learning_rate: LearningRate
     batch_size: int
+    input_noise: float = 0.0
 
     stochastic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "learning_rate", checked_learning_rate(self.learning_rate))
         object.__setattr__(self, "batch_size", integer("batch_size", self.batch_size, minimum=1))
+        object.__setattr__(self, "input_noise", real("input_noise", self.input_noise, least=0.0))
 
     def rate(self, step: int) -> float:
         """Return eta_t."""
@@ -42,7 +48,8 @@ class StochasticGradientDescent:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the rule and its schedule."""
-        return stable_digest(["StochasticGradientDescent", self.learning_rate, self.batch_size])
+        noise = [self.input_noise] if self.input_noise else []
+        return stable_digest(["StochasticGradientDescent", self.learning_rate, self.batch_size, *noise])
 
 
 @dataclass(frozen=True)
