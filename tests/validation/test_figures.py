@@ -104,6 +104,32 @@ def test_golden_zero_one_losses_of_figure_2(spikes):
     np.testing.assert_allclose(corrected[:, 1:], published[:, 1:], atol=1e-15)
 
 
+def test_findings_of_figure_2(spikes):
+    spike, lost, fall, gain, threshold = spikes[0].findings
+    assert abs(spike.value - 1.34866 / np.log(2)) <= 2e-5
+    assert lost.value == 6  # 0-1 loss .25 .25 0 .25 .75 .25 .25 0 .25 0 .25 0 .25 0 .25 0 rises six times after step 1
+    assert fall.value < 0
+    assert abs(gain.value - 0.3722 / 0.05424) <= 2e-3
+    assert abs(threshold.value - 4.076) <= 5e-4
+    assert {finding.outcome for finding in spikes[0].findings} == {"supported"}
+
+
+def test_findings_of_figure_1(tmp_path):
+    wide, thin, into, past = figure("cabannes2024.fig1", tmp_path, as_published=True).findings
+    assert abs(wide.value - 120) <= 1e-12
+    assert abs(thin.value - 18.2) <= 0.01
+    # p_1 alpha <e_1, e_2> against p_2: m_2 of the step is p_2 - alpha p_1, over its length
+    lengths = [np.hypot(0.75 - 0.25 * a, 0.25 * np.sqrt(1 - a * a)) for a in (-0.5, 0.95)]
+    np.testing.assert_allclose([into.value, past.value], [0.625 / lengths[0], -0.4625 / lengths[1]], rtol=1e-14)
+    assert [each.outcome for each in (wide, thin, into, past)] == ["supported"] * 3 + ["refuted"]
+
+
+def test_findings_of_the_overview(tmp_path):
+    printed, proved = figure("traindyn.overview", tmp_path).findings[-2:]
+    assert (printed.value, printed.outcome) == (1000, "refuted")
+    assert (proved.value, proved.outcome) == (0, "supported")
+
+
 def test_as_published_halves_the_landscape(spikes):
     assert spikes[1]["grid_loss"].shape == (50, 50)
     np.testing.assert_allclose(spikes[1]["grid_loss"][0, 0] * 2, spikes[0]["grid_loss"][0, 0], rtol=1e-14)

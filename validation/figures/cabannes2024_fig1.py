@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import landscape, style
 from .definition import Definition, Numbers
+from .finding import Finding, Outcome, judged
 from .request import Request
+
+if TYPE_CHECKING:
+    from ...dynamics import AssociativeMemory
+
+Array = NDArray[np.float64]
 
 CORRELATIONS = (-0.5, 0.95)
 FREQUENCIES = (0.75, 0.25)
@@ -39,12 +46,37 @@ def compute(request: Request) -> Numbers:
         "levels": 20,
     }
     digests = {f"correlation {a}": m.digest for a, m in zip(CORRELATIONS, memories, strict=True)}
-    return Numbers(arrays, parameters, digests)
+    return Numbers(arrays, parameters, digests, _findings(memories))
+
+
+def _findings(memories: list[AssociativeMemory]) -> tuple[Finding, ...]:
+    """Judge what the picture shows: the cone of perfect accuracy, and on which side of its edge descent starts."""
+    found = []
+    for alpha, memory in zip(CORRELATIONS, memories, strict=True):
+        # m_1 = gamma_1 > 0, m_2 = -(alpha gamma_1 + s gamma_2) > 0: from (0, -1) to (s, -alpha)
+        angle = float(np.degrees(np.arccos(alpha)))
+        ends = np.radians([-90.0 + 1e-6, angle - 90.0 - 1e-6, angle - 90.0 + 1e-6, -90.0 - 1e-6])
+        edge = np.stack([np.cos(ends), np.sin(ends)], axis=-1)
+        perfect = landscape.error_rate(memory, edge) == 0.0
+        right: Outcome = "supported" if (perfect == [True, True, False, False]).all() else "refuted"
+        found.append(Finding(
+            rf"At correlation {alpha:g} the matrices that store both tokens fill a cone of arccos({alpha:g}) degrees",
+            angle, angle, angle, "exact; the 0-1 loss just inside and outside of both edges", right,
+        ))  # fmt: skip
+    for alpha, memory in zip(CORRELATIONS, memories, strict=True):
+        least = float((memory.outputs[0] - memory.outputs[1]) @ landscape.weights(memory, _steepest(alpha))
+                      @ memory.inputs[1]) * -1.0  # fmt: skip
+        found.append(Finding(
+            f"At correlation {alpha:g} the first step of descent moves the rare token to its own side",
+            least, least, least, "exact; margin of the rare token along the unit direction of the first step",
+            judged(least, least, at_least=np.finfo(float).tiny),
+        ))  # fmt: skip
+    return tuple(found)
 
 
 def draw(numbers: Numbers, as_published: bool) -> Any:
     """Return the two panels, one a correlation."""
-    figure = style.canvas(6.6, 3.25) if not as_published else style.canvas(4.4, 1.9)
+    figure = style.canvas(6.8, 2.95) if not as_published else style.canvas(4.4, 1.9)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, alpha, loss, error in zip(
         panels, CORRELATIONS, numbers.arrays["loss"], numbers.arrays["error_rate"], strict=True
@@ -57,7 +89,8 @@ def draw(numbers: Numbers, as_published: bool) -> Any:
             axes.set_title(rf"$\alpha={alpha:g}$, $p_1={FREQUENCIES[0]:g}$")
         else:
             shade(axes, alpha, LIMIT)
-            axes.contour(x, y, loss, levels=20, colors=style.INK, linewidths=0.45)
+            lines = axes.contour(x, y, loss, levels=20, colors=style.INK, linewidths=0.45)
+            spacing = float(lines.levels[1] - lines.levels[0])
             _arrows(axes, alpha)
             axes.set_aspect("equal")
             axes.set_title(rf"$\alpha = {alpha:g}$, $p_1 = {FREQUENCIES[0]:g}$")
@@ -66,7 +99,7 @@ def draw(numbers: Numbers, as_published: bool) -> Any:
     panels[0].set_ylabel(r"$\gamma_2$")
     figure.get_layout_engine().set(wspace=0.08)
     if not as_published:
-        panels[1].legend(handles=_legend(), loc="center left", bbox_to_anchor=(1.02, 0.5), handlelength=1.2)
+        panels[1].legend(handles=_legend(spacing), loc="center left", bbox_to_anchor=(1.02, 0.5), handlelength=1.2)
     return figure
 
 
@@ -88,19 +121,33 @@ def shade(axes: Any, alpha: float, limit: float) -> None:
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit))
 
 
+def _tokens(alpha: float) -> tuple[Array, Array]:
+    return np.array([1.0, 0.0]), np.array([alpha, np.sqrt((1 - alpha) * (1 + alpha))])
+
+
+def _steepest(alpha: float) -> Array:
+    """Return the unit direction of the negative gradient at W = 0: p_1 e_1 - p_2 e_2."""
+    first, second = _tokens(alpha)
+    step = FREQUENCIES[0] * first - FREQUENCIES[1] * second
+    return np.asarray(step / np.linalg.norm(step))
+
+
+def _widest(alpha: float) -> Array:
+    """Return the unit direction of the largest margin: e_1 - e_2."""
+    first, second = _tokens(alpha)
+    return np.asarray((first - second) / np.linalg.norm(first - second))
+
+
 def _arrows(axes: Any, alpha: float) -> None:
-    first, second = np.array([1.0, 0.0]), np.array([alpha, np.sqrt((1 - alpha) * (1 + alpha))])
-    steepest = FREQUENCIES[0] * first - FREQUENCIES[1] * second
-    widest = first - second
-    for direction, colour, length in ((steepest, style.SLOW, 4.2), (widest, style.FAST, 6.2)):
-        end = length * direction / np.linalg.norm(direction)
+    for direction, colour, length in ((_steepest(alpha), style.SLOW, 4.2), (_widest(alpha), style.FAST, 6.2)):
+        end = length * direction
         axes.annotate(
             "", end, (0, 0), arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.6, "shrinkA": 0, "shrinkB": 0}
         )
     axes.plot(0, 0, "o", color=style.INK, markersize=3)
 
 
-def _legend() -> list[Any]:
+def _legend(spacing: float) -> list[Any]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -108,8 +155,9 @@ def _legend() -> list[Any]:
         Patch(facecolor=colour, edgecolor=style.SOFT, linewidth=0.4, label=rf"$\mathcal{{L}}_{{01}} = {error:g}$")
         for error, colour in style.ACCURACY.items()
     ]
+    told = r"level lines of $\mathcal{L}$," + f"\n{spacing:g} apart"
     return [
-        Line2D([], [], color=style.INK, linewidth=0.6, label=r"level lines of $\mathcal{L}$"),
+        Line2D([], [], color=style.INK, linewidth=0.6, label=told),
         Line2D([], [], color=style.SLOW, linewidth=1.6, label="steepest descent\nat $W = 0$"),
         Line2D([], [], color=style.FAST, linewidth=1.6, label="largest margin"),
         *shades,
@@ -129,6 +177,13 @@ FIGURES = (
             "50 x 50 points, so the edges of the 0-1 loss are stairs",
             "a tie counts for the first class",
             "the window [-10, 10] is our choice: the authors' code draws two windows, the paper does not say which",
+        ),
+        caption=(
+            r"Level lines of the loss over the plane $\gamma_i=(u_1-u_2)^\top W f_i$ in which two tokens live, shaded "
+            r"by the 0-1 loss (darkest: both tokens stored). At correlation $-1/2$ the cone of perfect accuracy is "
+            r"wide and the first step of descent points into it; at $0.95$ the cone is thin and the first step "
+            r"points past it, to where the frequent token alone is stored. Inside the cone level lines are sparse: "
+            r"the loss falls only with the logarithm of time."
         ),
     ),
 )

@@ -111,7 +111,8 @@ def figure(
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_how_to_go_on(request)) from None
     remove(request.kept())
-    return FigureFiles(definition.name, *paths.values(), numbers=numbers)
+    png, svg, pdf, npz, json = paths.values()
+    return FigureFiles(definition.name, png, svg, pdf, npz, json, numbers)
 
 
 def _check(definition: Definition, as_published: bool, quick: bool) -> None:
