@@ -13,7 +13,7 @@ from timing import Row, absent, interleaved
 import traindyn as td
 
 # N, M, d, steps, rounds, whether one thread is timed too
-SIZES = ((100, 100, 64, 200, 7, True), (1000, 1000, 256, 8, 5, True), (4096, 4096, 1024, 2, 3, False))
+SIZES = ((100, 100, 64, 200, 7, True), (1000, 1000, 256, 8, 5, True), (4096, 4096, 1024, 5, 3, False))
 TOLERANCE = {"float64": 1e-10, "float32": 1e-3}
 Run = Callable[[], np.ndarray]
 

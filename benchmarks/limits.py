@@ -15,8 +15,8 @@ fma, load, splat, store = simd.fma, simd.load, simd.splat, simd.store
 _ROUNDS = 4
 
 
-@njit
-def _fma_chains(data: np.ndarray, count: int) -> None:
+@njit(nogil=True)
+def fma_chains(data: np.ndarray, count: int) -> None:
     """Run sixteen independent chains of `count` fused multiply-adds on full vectors."""
     factor, term = load(data, 0), load(data, 0)
     a = b = c = d = e = f = g = h = load(data, 0)
@@ -45,7 +45,7 @@ def peak_flops(dtype: str) -> float:
     data = np.full(16, 1e-3, dtype)
     count = 1_000_000
     lanes = simd.LANES64 if dtype == "float64" else simd.LANES32
-    return 2 * 16 * lanes * count / _fastest(lambda: _fma_chains(data, count))
+    return 2 * 16 * lanes * count / _fastest(lambda: fma_chains(data, count))
 
 
 @functools.cache

@@ -48,9 +48,7 @@ def _columns(threads: int) -> list[Row]:
             "sweep with a store": lambda: swept(Path(folder) / f"{next(numbers)}.db"),
         }
         note = "must: at most 1.2 times the bare kernel, and 3 s more with a store"
-        return interleaved(
-            f"{rate.size} two-token cells", candidates, 5, 1.0, threads, note, tolerance=0.0, least=0.0
-        )
+        return interleaved(f"{rate.size} two-token cells", candidates, 5, 1.0, threads, note, tolerance=0.0, least=0.0)
 
 
 def _singles(threads: int) -> list[Row]:

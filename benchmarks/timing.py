@@ -13,11 +13,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
+from cores import whole
 
 LIBRARIES = ("traindyn", "numpy", "scipy", "numba", "llvmlite", "torch", "jax", "jaxlib")
 _LEAST_SECONDS = 0.02
 _PAUSE = 0.07
 _LONG = 3.0  # seconds, compilation included: such a call needs no other to warm it
+_ATTEMPTS, _LOOKS = 4, 20
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def interleaved(
     `least` seconds. With a `tolerance`, what `compared` makes of every candidate's result is first compared with that
     of the first: largest difference over largest entry. `limit` is the least time of a unit that the machine allows.
     With several threads each candidate is preceded by a pause and a call that does not count: idle workers of one
-    library spin for milliseconds and would slow the next one.
+    library spin for milliseconds and would slow the next one. A time taken while the threads had no core each (see
+    `cores`) is taken again, a few times; the note counts those that had none in the end.
     """
     results, once = {}, {}
     for name, call in candidates.items():
@@ -78,17 +81,15 @@ def interleaved(
     repeats = {name: max(1, math.ceil(least / max(seconds, 1e-9))) for name, seconds in once.items()}
     times: dict[str, list[float]] = {name: [] for name in candidates}
     order = list(candidates)
+    shared = 0
     for turn in range(rounds):
         for name in order if turn % 2 == 0 else reversed(order):
-            call = candidates[name]
-            if threads > 1:
-                time.sleep(_PAUSE)
-                if once[name] < _LONG:
-                    call()
-            start = time.perf_counter()
-            for _ in range(repeats[name]):
-                call()
-            times[name].append((time.perf_counter() - start) / (unit * repeats[name]))
+            seconds, fair = _timed(candidates[name], repeats[name], threads, warm=once[name] < _LONG)
+            times[name].append(seconds / unit)
+            shared += not fair
+    if shared:
+        shortage = f"cores shared in {shared} of {rounds * len(order)} timings"
+        note = f"{note}; {shortage}" if note else shortage
     ours = times[order[0]]
     rows = []
     for index, (name, spent) in enumerate(times.items()):
@@ -97,6 +98,32 @@ def interleaved(
         share = limit / median if limit else math.nan
         rows.append(Row(work, name, median, min(spent), max(spent), ratio, threads, share, note if index == 0 else ""))
     return rows
+
+
+def _timed(call: Callable[[], object], repeats: int, threads: int, warm: bool) -> tuple[float, bool]:
+    """Return the seconds of a call, and whether each thread had a core of its own before and after."""
+    for attempt in range(_ATTEMPTS):
+        fair = _whole_soon(threads)
+        if threads > 1:
+            time.sleep(_PAUSE)
+            if warm:
+                call()
+        start = time.perf_counter()
+        for _ in range(repeats):
+            call()
+        seconds = (time.perf_counter() - start) / repeats
+        if (fair and whole(threads)) or (seconds > _LONG and attempt):
+            return seconds, fair
+    return seconds, False
+
+
+def _whole_soon(threads: int) -> bool:
+    """Wait for whole cores, but not for long."""
+    for _ in range(_LOOKS):
+        if whole(threads):
+            return True
+        time.sleep(_PAUSE)
+    return False
 
 
 def _compare(work: str, results: Mapping[str, object], tolerance: float) -> None:

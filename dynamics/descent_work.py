@@ -63,14 +63,25 @@ def scratch_numbers(sizes: Sizes, n_tokens: int, n_classes: int, dim: int, width
     return scores, sizes.tile * dim, sizes.tile * max(dim, width) if batch else 0, products
 
 
+def packed_numbers(n_tokens: int, n_classes: int, dim: int, batch: int, dtype: str) -> tuple[int, int]:
+    """Return the lengths of D or Q and of W^T, packed; 0 where products read them as they are."""
+    from ..kernels.cpu.products import packed_length
+
+    by_class, each = goes_by_class(n_tokens, n_classes, dim), np.dtype(dtype).itemsize
+    pulled = packed_length(batch or n_tokens, n_classes if by_class else dim, each)
+    return pulled, 0 if by_class else packed_length(dim, dim, each)
+
+
 def scratch_of(
-    sizes: Sizes, n_tokens: int, n_classes: int, dim: int, width: int, batch: int, threads: int, dtype: str
-) -> Scratch:
-    """Return the work arrays of a team of up to `threads` members, with D or Q of a `width`."""
+    sizes: Sizes, n_tokens: int, n_classes: int, dim: int, width: int, batch: int, threads: int, dtype: str,
+    packed: tuple[int, int] = (0, 0),
+) -> Scratch:  # fmt: skip
+    """Return the work arrays of a team of up to `threads` members, with D or Q of a `width`, and `packed` numbers."""
     lengths = scratch_numbers(sizes, n_tokens, n_classes, dim, width, batch)
     scores, points, drawn, products = (np.empty((threads, length), dtype) for length in lengths)
     return Scratch(
-        scores, points, drawn, products, np.empty((batch or n_tokens, width), dtype), np.empty((dim, batch), dtype),
+        scores, points, drawn, products, np.empty((batch or n_tokens, width), dtype),
+        *(np.empty(length, dtype) for length in packed), np.empty((dim, batch), dtype),
         np.empty(batch, np.int64), np.full(batch, 1.0 / batch if batch else 0.0),
     )  # fmt: skip
 

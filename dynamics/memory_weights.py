@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .descent_work import goes_by_class, memory_of, rows_of, scratch_of, sizes_of
+from .descent_work import goes_by_class, memory_of, packed_numbers, rows_of, scratch_of, sizes_of
 from .memory_system import MemorySystem
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ class WeightSystem(MemorySystem):
         self._arguments = (
             self._transposed, self._carried(rule), np.empty((dim if by_class else 0, n_classes), self._dtype),
             memory_of(problem, sizes, self._dtype, True), sizes, rows_of(n_tokens, self._batch_size, sizes.tile),
-            scratch_of(sizes, *shape, self._threads, self._dtype),
+            scratch_of(
+                sizes, *shape, self._threads, self._dtype,
+                packed_numbers(n_tokens, n_classes, dim, self._batch_size, self._dtype),
+            ),
         )  # fmt: skip
 
     def _carried(self, rule: Any) -> Any:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .compile import thread_count
 from .cpu.synchrony_layout import ABORTED, SIZE
+from .placement import take_place
 
 # a thread is worth waking for work that takes several times the 20 us that it takes to wake it
 _SECONDS_PER_THREAD = 1e-4
@@ -50,6 +51,8 @@ class _Call:
         self._sync = _new_sync()
         self._function, self._members, self._arguments = function, members, arguments
         self._running = members
+        self._processors: set[int] = set()
+        take_place(self._processors)
         self._lock = threading.Lock()
         self._finished = threading.Lock()
         self._finished.acquire()
@@ -57,6 +60,8 @@ class _Call:
     def run(self, member: int) -> Any:
         """Run one member; an exception aborts the others."""
         try:
+            if member:
+                take_place(self._processors)
             return self._function(self._sync, member, self._members, *self._arguments)
         except BaseException as error:
             self.abort()

@@ -10,7 +10,7 @@ from .borrowing import borrowed
 from .descent_arguments import Memory, Motion, Record, Rows, Scratch, Sizes
 from .descent_record import GO_ON, NOT_FINITE, REACHED_END, is_due, judge
 from .descent_tiles import chosen_row, count_tiles, front
-from .descent_weights import fill_tiles, gradient_rows, refresh_classes
+from .descent_weights import fill_tiles, gradient_rows, refresh_rows
 from .simd import fma, fnma, lanes, load_first, splat, square_root, store_first
 from .synchrony import barrier, next_ticket
 
@@ -77,7 +77,7 @@ def adaptive_slice(
     taken = 0
     step = start
     for block in range(member, blocks, members):
-        refresh_classes(block * sizes.height, min((block + 1) * sizes.height, dim), transposed, by_class, memory)
+        refresh_rows(block * sizes.height, min((block + 1) * sizes.height, dim), transposed, by_class, memory, scratch)
     if not barrier(sync, members):
         return step, next_row, REACHED_END, False
     while True:
@@ -111,7 +111,7 @@ def adaptive_slice(
             gradient = front(scratch.scores, member, last - first, dim)
             gradient_rows(first, last, by_class, memory, False, scratch, member, gradient)
             adapt_rows(first, last, transposed, gradient, adaptation, rate, step)
-            refresh_classes(first, last, transposed, by_class, memory)
+            refresh_rows(first, last, transposed, by_class, memory, scratch)
         taken += blocks + members
         if not barrier(sync, members):
             return step, next_row, REACHED_END, False

@@ -77,6 +77,8 @@ class Scratch(NamedTuple):
     batch: Matrix  # (members, tile x d), inputs of a batch
     products: Matrix  # (members, ...), half-way products
     pulled: Matrix  # (N, d), (N, M) or for batches (B, ...)
+    pulled_packed: Vector  # the same, packed for products where it is large; or empty
+    weights_packed: Vector  # W^T, packed for products where it is large; or empty
     gathered: Matrix  # (d, B), the inputs of a batch, transposed
     drawn: Labels  # (B,), the targets of a batch
     shares: Vector  # (B,), the weight of each token of a batch, 1/B

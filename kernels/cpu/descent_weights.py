@@ -18,7 +18,7 @@ from .compiled_once import compiled_once
 from .descent_arguments import Memory, Motion, Record, Rows, Scratch, Sizes
 from .descent_record import GO_ON, NOT_FINITE, REACHED_END, is_due, judge
 from .descent_tiles import chosen_row, count_tiles, front, gather, pull, residual_tile
-from .products import multiply, multiply_add, multiply_packed
+from .products import multiply, multiply_add, multiply_packed, pack_rows
 from .synchrony import barrier, next_ticket
 
 
@@ -31,7 +31,10 @@ def tile_of_tokens(
     count = inputs.shape[0]
     if by_class.shape[0] == 0:
         points = front(scratch.points, member, count, inputs.shape[1])
-        multiply(inputs, transposed, points)
+        if scratch.weights_packed.shape[0] > 0:
+            multiply_packed(inputs, scratch.weights_packed, points)
+        else:
+            multiply(inputs, transposed, points)
         return pull(
             points, memory, sizes, targets, weights, rows, first, looked, scratch.scores, member, out, products
         )  # fmt: skip
@@ -74,6 +77,8 @@ def fill_tiles(
             scratch.pulled[first:last] if keep else scratch.pulled[:0], keep,
         )  # fmt: skip
         rows.flags[tiles + part if drawn else part] = 0 if finite else 1
+        if keep and scratch.pulled_packed.shape[0] > 0:
+            pack_rows(scratch.pulled[first:last], first, size if drawn else n_tokens, scratch.pulled_packed)
 
 
 @compiled(inline=True)
@@ -82,11 +87,13 @@ def gradient_rows(
 ) -> None:
     """Fill rows first, ..., last - 1 of the transposed gradient E^T Q U."""
     left = scratch.gathered[first:last] if is_batch else memory.inputs_transposed[first:last]
-    if by_class.shape[0] == 0:
-        multiply(left, scratch.pulled, out)
+    by_tokens = by_class.shape[0] == 0
+    moved = out if by_tokens else front(scratch.products, member, last - first, by_class.shape[1])
+    if scratch.pulled_packed.shape[0] > 0:
+        multiply_packed(left, scratch.pulled_packed, moved)
     else:
-        moved = front(scratch.products, member, last - first, by_class.shape[1])
         multiply(left, scratch.pulled, moved)
+    if not by_tokens:
         multiply(moved, memory.outputs, out)
 
 
@@ -117,8 +124,10 @@ def move_rows(
 
 
 @compiled(inline=True)
-def refresh_classes(first: int, last: int, transposed: Matrix, by_class: Matrix, memory: Memory) -> None:
-    """Fill rows first, ..., last - 1 of W^T U^T, where it is used."""
+def refresh_rows(first: int, last: int, transposed: Matrix, by_class: Matrix, memory: Memory, scratch: Scratch) -> None:
+    """Fill what follows from rows first, ..., last - 1 of W^T: those of W^T U^T, or of W^T packed, where used."""
+    if scratch.weights_packed.shape[0] > 0:
+        pack_rows(transposed[first:last], first, transposed.shape[0], scratch.weights_packed)
     if by_class.shape[0] > 0:
         multiply_packed(transposed[first:last], memory.outputs_across, by_class[first:last])
 
@@ -149,7 +158,7 @@ def weight_slice(
     taken = 0
     step = start
     for block in range(member, blocks, members):
-        refresh_classes(block * sizes.height, min((block + 1) * sizes.height, dim), transposed, by_class, memory)
+        refresh_rows(block * sizes.height, min((block + 1) * sizes.height, dim), transposed, by_class, memory, scratch)
     if not barrier(sync, members):
         return step, next_row, REACHED_END, False
     while True:
@@ -187,7 +196,7 @@ def weight_slice(
             move_rows(
                 first, last, transposed, velocity, by_class, memory, motion, rate, noise, is_batch, scratch, member
             )
-            refresh_classes(first, last, transposed, by_class, memory)
+            refresh_rows(first, last, transposed, by_class, memory, scratch)
         taken += blocks + members
         if not barrier(sync, members):
             return step, next_row, REACHED_END, False

@@ -27,7 +27,7 @@ import numpy as np
 
 from ..arrays import Matrix, Vector
 from ..compile import compiled
-from .products_blocks import VECTOR_BYTES, pack_all, product
+from .products_blocks import DIRECT_BYTES, VECTOR_BYTES, pack_all, pack_part, product
 from .products_tile import ROWS
 from .simd import lanes
 
@@ -129,6 +129,17 @@ def pack(right: Matrix, panels: Vector) -> None:
 
 
 @compiled()
+def pack_rows(right: Matrix, first: int, terms: int, panels: Vector) -> None:
+    """Pack rows first, ... of a matrix of `terms` rows: `right` holds these, `panels` is for the whole matrix.
+
+    Members of a team fill a packed matrix together, each with rows of its own.
+    """
+    one = right.dtype.type(1)
+    last = first + right.shape[0]
+    pack_part(right.ctypes.data, right.shape[1], right.shape[1], first, last, terms, _start(panels), one)
+
+
+@compiled()
 def pack_transposed(right: Matrix, panels: Vector) -> None:
     """Pack right^T for right (c, b) into an array of length `packed_size`."""
     one = right.dtype.type(1)
@@ -152,6 +163,18 @@ def multiply_add_packed(scale: float, left: Matrix, panels: Vector, out: Matrix)
         left.ctypes.data, left.shape[1], 1, _start(panels), 0, 0, True,
         out.ctypes.data, out.shape[1], out.shape[0], out.shape[1], left.shape[1], left.dtype.type(scale), True,
     )  # fmt: skip
+
+
+def packed_length(terms: int, columns: int, bytes_each: int) -> int:
+    """Return the length of the array for a right matrix (terms, columns) that is packed once for many products.
+
+    It is 0 where products had better read the matrix as it is.
+
+    >>> packed_length(256, 256, 8), packed_length(1000, 256, 8) >= 256_000
+    (0, True)
+    """
+    each = VECTOR_BYTES // bytes_each
+    return (terms * -(-columns // each) + 1) * each if terms * columns * bytes_each > DIRECT_BYTES else 0
 
 
 @compiled(inline=True)

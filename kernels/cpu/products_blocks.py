@@ -97,9 +97,9 @@ def _strip(
         start += width
 
 
-@compiled_once(*((_A, _W, _W, _W, _W, _A, kind) for kind in _FLOATS))
-def _pack(right: int, step: int, column: int, columns: int, terms: int, out: int, like: float) -> None:
-    """Copy a block of terms into panels; `step` and `column` are the strides of the right matrix, in numbers."""
+@compiled_once(*((_A, _W, _W, _W, _W, _W, _A, kind) for kind in _FLOATS))
+def _pack_rows(right: int, step: int, columns: int, first: int, last: int, terms: int, out: int, like: float) -> None:
+    """Copy rows first, ..., last - 1 of a block of `terms` into its panels; `right` is the address of the first."""
     each = lanes(like)
     size = VECTOR_BYTES // each
     vectors = (columns + each - 1) // each
@@ -107,35 +107,67 @@ def _pack(right: int, step: int, column: int, columns: int, terms: int, out: int
     while start < vectors:
         width = _width(vectors - start)
         panel = out + start * VECTOR_BYTES * terms
-        if column == 1:
-            for term in range(terms):
-                source = right + term * step * size + start * VECTOR_BYTES
-                for vector in range(width):
-                    count = min(each, columns - (start + vector) * each)
-                    target = panel + (term * width + vector) * VECTOR_BYTES
-                    copy_vector(like, source + vector * VECTOR_BYTES, count, target)
-        else:
+        for term in range(first, last):
+            source = right + (term - first) * step * size + start * VECTOR_BYTES
             for vector in range(width):
-                first = (start + vector) * each
-                count = min(each, columns - first)
-                for term in range(0, terms, each):
-                    transpose_block(
-                        like, right + (first * column + term) * size, column, count, min(each, terms - term),
-                        panel + (term * width + vector) * VECTOR_BYTES, width * each,
-                    )  # fmt: skip
+                count = min(each, columns - (start + vector) * each)
+                target = panel + (term * width + vector) * VECTOR_BYTES
+                copy_vector(like, source + vector * VECTOR_BYTES, count, target)
         start += width
+
+
+@compiled_once(*((_A, _W, _W, _W, _A, kind) for kind in _FLOATS))
+def _pack_columns(right: int, column: int, columns: int, terms: int, out: int, like: float) -> None:
+    """Copy a block of terms, stored as columns, into panels; `column` is the stride from one to the next column."""
+    each = lanes(like)
+    size = VECTOR_BYTES // each
+    vectors = (columns + each - 1) // each
+    start = 0
+    while start < vectors:
+        width = _width(vectors - start)
+        panel = out + start * VECTOR_BYTES * terms
+        for vector in range(width):
+            first = (start + vector) * each
+            count = min(each, columns - first)
+            for term in range(0, terms, each):
+                transpose_block(
+                    like, right + (first * column + term) * size, column, count, min(each, terms - term),
+                    panel + (term * width + vector) * VECTOR_BYTES, width * each,
+                )  # fmt: skip
+        start += width
+
+
+@compiled_once(*((_A, _W, _W, _W, _W, _W, _A, kind) for kind in _FLOATS))
+def pack_part(right: int, step: int, columns: int, first: int, last: int, terms: int, out: int, like: float) -> None:
+    """Pack rows first, ..., last - 1 of a right matrix of `terms` rows, block of terms after block.
+
+    `right` is the address of the first of them, `step` the stride in numbers from one to the next; `out` holds
+    terms * (columns, filled up) numbers.
+    """
+    size = VECTOR_BYTES // lanes(like)
+    vectors = (columns + lanes(like) - 1) // lanes(like)
+    blocks = block_count(terms)
+    for block in range(blocks):
+        begin, end = terms * block // blocks, terms * (block + 1) // blocks
+        low, high = max(first, begin), min(last, end)
+        if low < high:
+            source, target = right + (low - first) * step * size, out + begin * vectors * VECTOR_BYTES
+            _pack_rows(source, step, columns, low - begin, high - begin, end - begin, target, like)
 
 
 @compiled_once(*((_A, _W, _W, _W, _W, _A, kind) for kind in _FLOATS))
 def pack_all(right: int, step: int, column: int, columns: int, terms: int, out: int, like: float) -> None:
-    """Pack a whole right matrix, block of terms after block; `out` holds terms * (columns, filled up) numbers."""
+    """Pack a whole right matrix; `step` and `column` are its strides in numbers, one of them 1."""
+    if column == 1:
+        pack_part(right, step, columns, 0, terms, terms, out, like)
+        return
     size = VECTOR_BYTES // lanes(like)
     vectors = (columns + lanes(like) - 1) // lanes(like)
     blocks = block_count(terms)
     for block in range(blocks):
         first, last = terms * block // blocks, terms * (block + 1) // blocks
         target = out + first * vectors * VECTOR_BYTES
-        _pack(right + first * step * size, step, column, columns, last - first, target, like)
+        _pack_columns(right + first * size, column, columns, last - first, target, like)
 
 
 @compiled()
