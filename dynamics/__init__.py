@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .factorised import BlockMemory, FactorisedMemory
     from .fan_out import SweepStopped
     from .measures import MEASURES, Measure
+    from .normalised import NormalisedMemory
     from .problem import Problem, Rule, State
     from .recipe import Recipe
     from .rules import (
@@ -44,6 +45,7 @@ _HOME = {
     "factorised": ("BlockMemory", "FactorisedMemory"),
     "fan_out": ("SweepStopped",),
     "measures": ("MEASURES", "Measure"),
+    "normalised": ("NormalisedMemory",),
     "problem": ("Problem", "Rule", "State"),
     "recipe": ("Recipe",),
     "rules": (
@@ -75,6 +77,7 @@ __all__ = [
     "GradientFlow",
     "GradientNoise",
     "Measure",
+    "NormalisedMemory",
     "Problem",
     "Recipe",
     "Rule",

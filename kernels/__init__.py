@@ -27,10 +27,12 @@ if TYPE_CHECKING:
         sharpness,
         softmax_gradient,
     )
+    from .normalised import normalised_gradient
     from .operations import OPERATIONS, Operation
 
 _HOME = {
     "factorised": ("factorised_gradient",),
+    "normalised": ("normalised_gradient",),
     "functions": (
         "Eigenpair", "Spectrum", "accuracy", "hessian", "hessian_spectrum", "hessian_vector_product",
         "largest_eigenvalue", "loss", "margins", "particle_step", "scores", "sharpness", "softmax_gradient",
@@ -53,6 +55,7 @@ __all__ = [
     "largest_eigenvalue",
     "loss",
     "margins",
+    "normalised_gradient",
     "particle_step",
     "reference",
     "scores",

@@ -132,6 +132,15 @@ _ROWS = (
         lambda n, m, d: 4 * d * d + n * d + m * d + 2 * n,
     ),
     Operation(
+        "normalised_gradient",
+        "loss and its gradients by W and by the gain for normalised W e_x, the chain rule on eq. (9)",
+        {"weights": "dd", **_MEMORY, "gain": "", "epsilon": ""},
+        ",dd,",
+        "normalised",
+        lambda n, m, d: 4 * n * d * d + 4 * n * m * d + 12 * n * d + 5 * n * m,
+        lambda n, m, d: _memory_elements(n, m, d) + d * d,
+    ),
+    Operation(
         "particle_step",
         "S - rate G_E diag(p) (P - Y) G_U, eq. (12)",
         {

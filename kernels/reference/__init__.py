@@ -11,6 +11,7 @@ from .hessian_vector_product import hessian_vector_product
 from .largest_eigenvalue import largest_eigenvalue
 from .loss import loss
 from .margins import margins
+from .normalised_gradient import normalised_gradient
 from .particle_step import particle_step
 from .scores import scores
 from .sharpness import sharpness
@@ -26,6 +27,7 @@ __all__ = [
     "largest_eigenvalue",
     "loss",
     "margins",
+    "normalised_gradient",
     "particle_step",
     "scores",
     "sharpness",

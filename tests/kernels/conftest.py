@@ -37,10 +37,12 @@ def build_instance(
         "input_gram": inputs @ inputs.T,
         "output_gram": outputs @ outputs.T,
         "learning_rate": 0.7,
+        "gain": 1.6,
+        "epsilon": 0.02,
         "left": rng.normal(size=(dim, RANK)) / dim,
         "right": rng.normal(size=(dim, RANK)),
     }
-    reals = set(instance) - {"targets", "learning_rate"}
+    reals = set(instance) - {"targets", "learning_rate", "gain", "epsilon"}
     return {name: value.astype(dtype) if name in reals else value for name, value in instance.items()}
 
 
