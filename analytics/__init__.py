@@ -17,6 +17,7 @@ _HOME = {
         "descent_rate", "hessian_norm_bound", "hessian_rank", "largest_second_moment", "squared_diameter",
         "two_token_sharpness",
     ),
+    "input_noise": ("NoisyInputMinimum", "noisy_input_minimum"),
     "label_noise": ("label_noise_flow_margin", "label_noise_loss", "label_noise_margin"),
     "least_distance": ("HardMargin", "hard_margin"),
     "loss_law": (

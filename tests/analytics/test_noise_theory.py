@@ -144,3 +144,35 @@ def test_what_is_refused() -> None:
     for call, message in cases:
         with pytest.raises(InputError, match=message):
             call()
+
+
+@pytest.mark.parametrize("correlation", [-0.5, 0.9])
+def test_equal_tokens_with_noisy_inputs_are_gaussian_classes(correlation: float) -> None:
+    memory = td.AssociativeMemory.two_tokens(correlation, (0.5, 0.5))
+    found = analytics.noisy_input_minimum(memory, 0.3)
+    np.testing.assert_allclose(found.margins, (1 - correlation) / 0.09, rtol=1e-6)
+    scores = memory.scores(found.weights)
+    np.testing.assert_allclose([scores[0, 0] - scores[0, 1], scores[1, 1] - scores[1, 0]], found.margins, rtol=1e-12)
+
+
+def test_the_minimum_under_noisy_inputs_is_that_of_samples() -> None:
+    memory = td.AssociativeMemory.random(4, 2, 3, "gaussian", "zipf", rng=1, output_embedding="gaussian")
+    found = analytics.noisy_input_minimum(memory, 0.5)
+    copies, points = 50_000, np.random.default_rng(0).standard_normal((25_000, 3))
+    points = np.concatenate([points, -points])
+    inputs = (memory.inputs[:, None] + 0.5 * points).reshape(-1, 3)
+    sample = td.AssociativeMemory(
+        inputs, memory.outputs, np.repeat(memory.targets, copies), np.repeat(memory.frequencies / copies, copies)
+    )
+    loss, slope = sample.loss_and_gradient(found.weights)
+    # 50000 samples in opposite pairs: the mean of a loss of deviation 1 is known to 0.005
+    assert loss == pytest.approx(found.loss, abs=0.005)
+    assert np.abs(slope).max() < 0.01 * np.abs(sample.loss_and_gradient(0.0 * found.weights)[1]).max()
+    assert found.gradient_norm < 1e-8
+
+
+def test_what_noisy_inputs_refuse() -> None:
+    with pytest.raises(InputError, match="for two classes"):
+        analytics.noisy_input_minimum(td.AssociativeMemory.random(3, 3, 3), 0.1)
+    with pytest.raises(InputError, match="input_noise must be positive"):
+        analytics.noisy_input_minimum(td.AssociativeMemory.two_tokens(), 0.0)
