@@ -59,3 +59,30 @@ def grid(horizontal: tuple[float, float], vertical: tuple[float, float], points:
     """Return the two axes, shape (n,), and the points of the plane, shape (n, n, 2), row by row."""
     x, y = np.linspace(*horizontal, points), np.linspace(*vertical, points)
     return x, y, np.stack(np.meshgrid(x, y), axis=-1)
+
+
+def sharpness(memory: AssociativeMemory, gamma: Array) -> Array:
+    r"""Return the largest eigenvalue of the Hessian at points of the plane, shape (..., 2) -> (...), for two classes.
+
+    It is that of :math:`|u_1 - u_2|^2 \sum_x p(x) q_x (1 - q_x) e_x e_x^\top`, q_x the probability of the other class.
+    """
+    margins = np.asarray(gamma) @ (memory.inputs * np.where(memory.targets == 0, 1.0, -1.0)[:, None]).T
+    decay = np.exp(-np.abs(margins))
+    difference = memory.outputs[0] - memory.outputs[1]
+    weight = decay / (1.0 + decay) ** 2 * memory.frequencies * (difference @ difference)
+    first, second = memory.inputs.T
+    a, b, c = weight @ first**2, weight @ (first * second), weight @ second**2
+    return np.asarray(0.5 * (a + c) + np.hypot(0.5 * (a - c), b))
+
+
+def sectors(memory: AssociativeMemory) -> tuple[Array, Array]:
+    """Return the sectors of the plane between the lines on which a margin vanishes: edges (K + 1,) and errors (K,).
+
+    Edges are angles, anticlockwise, the last one a turn after the first; errors the 0-1 loss inside. Two dimensions.
+    """
+    normals = np.arctan2(memory.inputs[:, 1], memory.inputs[:, 0])
+    turned = np.concatenate([normals - 0.5 * np.pi, normals + 0.5 * np.pi]) % (2.0 * np.pi)
+    edges = np.unique(turned)
+    edges = np.append(edges, edges[0] + 2.0 * np.pi)
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    return edges, error_rate(memory, np.stack([np.cos(middle), np.sin(middle)], axis=-1))
