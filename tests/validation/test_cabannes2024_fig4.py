@@ -10,7 +10,7 @@ from traindyn.dynamics import cabannes2024
 from traindyn.validation.figures import Request, cabannes2024_fig4, landscape
 from traindyn.validation.figures.cabannes2024_fig4 import forgetting, on_grid
 
-# seed, N, exponent: argmin gamma, L, L01 there, least L01, excess, sharpness: each to its last digit; then the margins of the first tokens
+# seed, N, exponent: argmin gamma, L, L01 there, least L01, excess, sharpness, to the last digit; then the first margins
 TABLE = {
     (81, 3, 1): ((0.632166, -1.149320), 0.595269, 0.454545, 0.181818, 0.272727, 0.304094),
     (7, 30, 1): ((-0.764849, 1.766945), 0.500225, 0.225554, 0.183835, 0.041719, 0.202474),
