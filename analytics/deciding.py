@@ -71,12 +71,12 @@ def decide(space: Coordinates) -> Decision | None:
         means = np.einsum("xm,xma->xa", mass, gaps)
         gradient = (means.T @ space.inputs).ravel()  # of the sum of q F; the loss falls along it
         centred = gaps - means[:, None, :]
-        step = _solved(np.einsum("xm,xma,xmb->xab", mass, centred, centred), squares, gradient)
+        step = _solved(_moments(mass, centred), squares, gradient)
         if step is None:
             return None
         moved = space.margins(step)
         if float(np.abs(moved[wrong]).max()) < 2.0:
-            correction = _solved(np.einsum("xm,xma,xmb->xab", mass, gaps, gaps), squares, gradient)
+            correction = _solved(_moments(mass, gaps), squares, gradient)
             if correction is not None:
                 found = _balanced(space, mass * wrong, wrong, gaps, correction)
                 if found is not None:
@@ -96,6 +96,11 @@ def decide(space: Coordinates) -> Decision | None:
 
 def _loss(margins: Array) -> float:
     return float(np.logaddexp.reduce(-margins, axis=1).sum())
+
+
+def _moments(mass: Array, vectors: Array) -> Array:
+    """Return the second moments of each token's vectors, sum_m mass[x, m] v v^T, (N, l, l)."""
+    return np.asarray((mass[:, :, None] * vectors).transpose(0, 2, 1) @ vectors)
 
 
 def _solved(moments: Array, squares: Array, gradient: Array) -> Array | None:
