@@ -25,11 +25,13 @@ _HOME = {
         "separable_flow_loss_bound", "two_token_loss_constant",
     ),
     "minimiser": ("Minimiser", "minimise"),
+    "nuclear_norm": ("NuclearMargin", "nuclear_margin"),
     "multiclass": ("multiclass_flow",),
     "multiclass_limits": (
         "asymptotic_weights", "flow_invariants", "late_margin_enclosure", "limit_direction", "projected_outputs",
         "slow_mode", "tightest_margin_factor",
     ),
+    "normalised_floor": ("LossFloor", "normalised_loss_floor"),
     "one_step": ("margin_increments", "one_step_margin", "steps_to_correct"),
     "period_two": ("Stability", "TwoCycle", "minimiser_stability", "two_cycle"),
     "protocol": ("Memory",),
