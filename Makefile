@@ -12,10 +12,10 @@ BIN     := $(VENV)/bin
 # build/ must go before an install: a module deleted from the source comes back from build/lib
 INSTALL  = rm -rf build && $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help verify test slow bench docs lint types wheel-test check clean
+.PHONY: help verify test slow bench docs gallery lint types wheel-test check clean
 help:
 	@sed -n '1,4s/^# \{0,1\}//p' Makefile
-	@echo "others: make slow | bench | docs | lint | types | wheel-test | check (what CI runs) | clean"
+	@echo "others: make slow | bench | docs | gallery | lint | types | wheel-test | check (what CI runs) | clean"
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "Python >= 3.11 is needed, and none was found; say make PYTHON=/path/to/python"; exit 1; }
@@ -56,6 +56,10 @@ bench: $(VENV)/.bench
 
 docs: $(VENV)/.test
 	$(BIN)/pytest -q tests/layout/test_docs.py tests/layout/test_doctests.py $(ARGS)
+
+# draws every figure and experiment into docs (minutes); a killed run goes on when it is run again
+gallery: $(VENV)/.report
+	$(BIN)/python tools/gallery.py $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

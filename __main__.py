@@ -284,7 +284,7 @@ def parser() -> argparse.ArgumentParser:
     claims.add_argument("patterns", nargs="*", metavar="PATTERN", help=PATTERN_HELP)
 
     figure = add(
-        "figure", _figure, "draw a figure or run an experiment: pictures, data, findings, and where they come from",
+        "figure", _figure, "draw a figure or run an experiment: pictures, data, findings",
         "  traindyn figure cabannes2024.fig2 --out pictures\n"
         "  traindyn figure cabannes2024.fig2 --as-published\n"
         "  traindyn figure cabannes2024.review.spike_map --quick\n\n"

@@ -91,5 +91,7 @@ def test_outcomes_follow_from_the_interval():
 
 def test_a_finding_tells_its_numbers():
     assert Finding("a", 4211, 4211, 4211, "exact", "supported").number == "4211"
+    assert Finding("a", -0.0, -0.0, 0.0, "exact", "supported").number == "0"
+    assert Finding("a", 0.5, 0.5 - 1e-12, 0.5 + 3e-12, "gap", "supported").number == "0.5 +- 3e-12"
     assert Finding("a", 0.123456, 0.1, np.inf, "b", "open").number == "0.1235 [0.1, inf]"
     assert Finding("a", 0.5, 0.1, np.inf, "b", "open").record()["high"] == "inf"

@@ -55,8 +55,16 @@ class Finding:
 
     @property
     def number(self) -> str:
-        """The estimate and its interval in words: ``0.48 [0.38, 0.58]``, or ``4211`` when it is exact."""
-        return _told(self.value) if self.exact else f"{_told(self.value)} [{_told(self.low)}, {_told(self.high)}]"
+        """The estimate and its interval in words.
+
+        ``0.48 [0.38, 0.58]``; ``4211`` when it is exact; ``0.01251 +- 3e-13`` when the interval is too narrow to print.
+        """
+        value, low, high = _told(self.value), _told(self.low), _told(self.high)
+        if self.exact:
+            return value
+        if low == value == high:
+            return f"{value} +- {max(self.high - self.value, self.value - self.low):.1g}"
+        return f"{value} [{low}, {high}]"
 
     def record(self) -> dict[str, Any]:
         """Return the finding as JSON takes it; an infinite bound becomes the text "inf" or "-inf"."""
@@ -88,4 +96,6 @@ def judged(low: float, high: float, *, at_least: float = -math.inf, at_most: flo
 
 
 def _told(number: float) -> str:
-    return f"{number:.0f}" if number == round(number, 0) and abs(number) < 1e6 else f"{number:.4g}"
+    if abs(number) < 1e6 and number == round(number):
+        return f"{number + 0.0:.0f}"  # no minus before zero
+    return f"{number:.4g}"

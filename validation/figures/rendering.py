@@ -26,18 +26,20 @@ _WITHOUT_DATE: dict[str, dict[str, Any]] = {
 
 def pictures(definition: Definition, numbers: Numbers, as_published: bool) -> dict[str, bytes]:
     """Return the drawing as PNG (300 dots an inch), SVG and PDF."""
+    return {kind: picture(definition, numbers, as_published, kind) for kind in PICTURES}
+
+
+def picture(definition: Definition, numbers: Numbers, as_published: bool, kind: str, dots_per_inch: int = 300) -> bytes:
+    """Return the drawing as "png", "svg" or "pdf"; the dots are those of a PNG, and of what is rasterised in others."""
     import matplotlib
 
     from .style import SETTINGS
 
-    files = {}
     with matplotlib.rc_context(SETTINGS | {"svg.hashsalt": definition.name}):
-        for kind in PICTURES:
-            drawn = definition.draw(numbers, as_published)  # anew: saving moves what a layout engine places
-            stream = io.BytesIO()
-            drawn.savefig(stream, format=kind, dpi=300, metadata=_WITHOUT_DATE[kind])
-            files[kind] = stream.getvalue()
-    return files
+        drawn = definition.draw(numbers, as_published)  # anew for each kind: saving moves what a layout engine places
+        stream = io.BytesIO()
+        drawn.savefig(stream, format=kind, dpi=dots_per_inch, metadata=_WITHOUT_DATE[kind])
+    return stream.getvalue()
 
 
 def packed(arrays: Mapping[str, Any]) -> bytes:
