@@ -13,7 +13,7 @@ from ..compile import compiled
 from ..team import run_team, team_size
 from .curvature_point import copy_both, new_buffer, point_of, point_room
 from .curvature_product import apply_curvature
-from .curvature_rows import softmax_of_row
+from .curvature_rows import softmax_of_rows
 from .products import multiply, multiply_left_transposed
 from .scores import scores
 from .synchrony import barrier
@@ -87,8 +87,8 @@ def hessian(weights: Matrix, inputs: Matrix, outputs: Matrix, targets: Labels, f
     _pair_products(inputs, frequencies, squares)
 
     origins, others = np.empty(n_tokens, np.int64), np.empty(n_tokens, weights.dtype)
+    softmax_of_rows(probability, 0, n_tokens, origins, others)
     for token in range(n_tokens):
-        origins[token], others[token] = softmax_of_row(probability, token * n_classes, n_classes)
         probability[token, origins[token]] = 0.0
     covariances, sums = np.empty((n_tokens, n_pairs), weights.dtype), np.empty((n_tokens, dim), weights.dtype)
     multiply(probability, products, covariances)

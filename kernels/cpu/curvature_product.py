@@ -12,12 +12,18 @@ from typing import NamedTuple
 from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
 from .compiled_once import compiled_once
-from .curvature_rows import curvature_of_row, softmax_of_row
+from .curvature_rows import curvature_of_rows, softmax_of_rows
 from .products import multiply, multiply_packed
 from .synchrony import barrier
 
 TOKENS = 252
-"""Tokens in a block."""
+"""Most tokens in a block, and as many where the outputs come from far: they are read once a block."""
+
+_NEAR = 12_000
+"""Numbers of outputs that stay in a cache; blocks are then so small that their scores do, too."""
+
+_SCORES = 3000
+_FEWEST = 27
 
 LINES = 126
 """Rows of a (d, ...) matrix in a block."""
@@ -50,6 +56,13 @@ def _blocks(size: int, block: int) -> int:
 
 
 @compiled()
+def _tokens_in_block(n_classes: int, dim: int) -> int:
+    if n_classes * dim > _NEAR:
+        return TOKENS
+    return min(TOKENS, max(_FEWEST, _SCORES // n_classes))
+
+
+@compiled()
 def take_probabilities(
     sync: Labels, member: int, members: int, curvature: Curvature, weights_across: Matrix, others: Vector
 ) -> bool:
@@ -75,19 +88,18 @@ def _score(
             multiply_packed(direction[lines], curvature.outputs_across, half[lines])
         if not barrier(sync, members):
             return False
-    for block in range(member, _blocks(n_tokens, TOKENS), members):
-        first, last = block * TOKENS, min(n_tokens, (block + 1) * TOKENS)
+    tokens = _tokens_in_block(n_classes, dim)
+    for block in range(member, _blocks(n_tokens, tokens), members):
+        first, last = block * tokens, min(n_tokens, (block + 1) * tokens)
         if by_tokens:
             multiply(curvature.inputs[first:last], direction, half[first:last])
             multiply_packed(half[first:last], curvature.outputs_across, rows[first:last])
         else:
             multiply(curvature.inputs[first:last], half, rows[first:last])
-        for token in range(first, last):
-            if weigh:
-                origin, frequency = curvature.origins[token], curvature.frequencies[token]
-                curvature_of_row(curvature.probability, rows, token * n_classes, n_classes, origin, frequency)
-            else:
-                curvature.origins[token], others[token] = softmax_of_row(rows, token * n_classes, n_classes)
+        if weigh:
+            curvature_of_rows(curvature.probability, rows, first, last, curvature.origins, curvature.frequencies)
+        else:
+            softmax_of_rows(rows, first, last, curvature.origins, others)
         if by_tokens and weigh:
             multiply_packed(rows[first:last], curvature.outputs, half[first:last])
     return True

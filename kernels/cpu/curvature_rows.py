@@ -7,66 +7,91 @@ element; the sums run over the lanes of vectors, in an order fixed by the number
 
 from __future__ import annotations
 
-from ..arrays import Matrix
+from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
 from .compiled_once import compiled_once
 from .simd import (
     any_lane,
     exp,
+    exp_bounded,
+    first_lanes,
     fma,
+    lane_numbers,
     lanes,
     load,
     load_first,
     max_lanes,
     maximum,
+    min_lanes,
+    minimum,
+    select,
     splat,
     store,
     store_first,
     sum_lanes,
 )  # fmt: skip
 
+# differences of scores above which the quick exponential may be used, in float64 and float32
+_QUICK_64, _QUICK_32 = -600.0, -60.0
 
-@compiled()
-def _largest(rows: Matrix, start: int, count: int) -> tuple[int, float]:
-    """Return the place of the first largest entry, and the entry."""
-    width = lanes(rows)
-    whole = count - count % width
-    best = load_first(rows, start, count, rows.dtype.type(-1) / rows.dtype.type(0))
-    for label in range(width, whole, width):
-        best = maximum(load(rows, start + label), best)
+
+@compiled(inline=True)
+def _extremes(rows: Matrix, token: int) -> tuple[float, float]:
+    """Return the largest and the smallest entry."""
+    count, width = rows.shape[1], lanes(rows)
+    start, whole = token * count, count - count % width
+    one = rows[token, 0]
+    largest = smallest = splat(one)
+    for label in range(0, whole, width):
+        x = load(rows, start + label)
+        largest, smallest = maximum(x, largest), minimum(x, smallest)
     if whole < count:
-        best = maximum(load_first(rows, start + whole, count - whole, rows.dtype.type(-1) / rows.dtype.type(0)), best)
-    largest = max_lanes(best)
-    flat = rows.reshape(rows.size)
-    label, wanted = 0, splat(largest)
+        x = load_first(rows, start + whole, count - whole, one)
+        largest, smallest = maximum(x, largest), minimum(x, smallest)
+    return max_lanes(largest), min_lanes(smallest)
+
+
+@compiled(inline=True)
+def _place(rows: Matrix, token: int, value: float) -> int:
+    """Return the place of the first entry with this value, which is there."""
+    count, width = rows.shape[1], lanes(rows)
+    start = token * count
+    label, wanted = 0, splat(value)
     while label + width < count and not any_lane(load(rows, start + label) == wanted):
         label += width
-    while label < count - 1 and flat[start + label] != largest:
+    while label < count - 1 and rows[token, label] != value:
         label += 1
-    return label, largest
+    return label
 
 
-@compiled_once()
-def softmax_of_row(rows: Matrix, start: int, count: int) -> tuple[int, float]:
-    """Replace scores by probabilities; return the most probable class and the sum of all other probabilities.
-
-    That sum is no difference of 1 and a probability: it keeps its relative precision. Cost: M exponentials.
-    """
-    width = lanes(rows)
-    whole = count - count % width
-    origin, largest = _largest(rows, start, count)
-    for label in range(0, whole, width):
-        store(rows, start + label, exp(load(rows, start + label) - largest))
+@compiled(inline=True)
+def _softmax_of_row(rows: Matrix, token: int) -> tuple[int, float]:
+    """Replace scores by probabilities; return the most probable class and the sum of all other probabilities."""
+    count, width = rows.shape[1], lanes(rows)
+    start, whole = token * count, count - count % width
     rest = count - whole
+    largest, smallest = _extremes(rows, token)
+    origin = _place(rows, token, largest)
+    shift = splat(largest)
+    zero = shift - shift
+    sums, numbers = zero, lane_numbers(zero)
+    if smallest - largest >= (_QUICK_32 if rows.itemsize == 4 else _QUICK_64):
+        for label in range(0, whole, width):
+            weight = select(numbers == origin - label, zero, exp_bounded(load(rows, start + label) - shift))
+            store(rows, start + label, weight)
+            sums = sums + weight
+    else:
+        for label in range(0, whole, width):
+            weight = select(numbers == origin - label, zero, exp(load(rows, start + label) - shift))
+            store(rows, start + label, weight)
+            sums = sums + weight
     if rest:
-        store_first(rows, start + whole, rest, exp(load_first(rows, start + whole, rest, largest) - largest))
-    flat = rows.reshape(rows.size)
-    flat[start + origin] = 0.0
-    sums = load_first(rows, start + whole, rest, 0.0)
-    for label in range(0, whole, width):
-        sums += load(rows, start + label)
+        weight = select(numbers == origin - whole, zero, exp(load_first(rows, start + whole, rest, largest) - shift))
+        weight = select(first_lanes(weight, rest), weight, zero)
+        store_first(rows, start + whole, rest, weight)
+        sums = sums + weight
     others = sum_lanes(sums)
-    flat[start + origin] = 1.0
+    rows[token, origin] = 1.0
     share = rows.dtype.type(1) / (others + rows.dtype.type(1))
     for label in range(0, whole, width):
         store(rows, start + label, load(rows, start + label) * share)
@@ -76,15 +101,21 @@ def softmax_of_row(rows: Matrix, start: int, count: int) -> tuple[int, float]:
 
 
 @compiled_once()
-def curvature_of_row(probability: Matrix, rows: Matrix, start: int, count: int, origin: int, frequency: float) -> None:
-    """Replace the directional scores s of a token by p (diag P - P P^T) s.
+def softmax_of_rows(rows: Matrix, first: int, last: int, origins: Labels, others: Vector) -> None:
+    """Replace the scores of some tokens by probabilities; fill their most probable classes and what the others sum to.
 
-    Entry z is p P_z (s_z - mean), mean = sum_z P_z s_z, with s measured from that of the class `origin`.
+    That sum is no difference of 1 and a probability: it keeps its relative precision. Cost: M exponentials a token.
     """
-    width = lanes(rows)
-    whole = count - count % width
+    for token in range(first, last):
+        origins[token], others[token] = _softmax_of_row(rows, token)
+
+
+@compiled(inline=True)
+def _curvature_of_row(probability: Matrix, rows: Matrix, token: int, origin: int, frequency: float) -> None:
+    count, width = rows.shape[1], lanes(rows)
+    start, whole = token * count, count - count % width
     rest = count - whole
-    score = splat(rows.reshape(rows.size)[start + origin])
+    score = splat(rows[token, origin])
     weights = load_first(probability, start + whole, rest, 0.0)
     last = load_first(rows, start + whole, rest, 0.0) - score
     one, two = weights * last, weights - weights
@@ -102,3 +133,15 @@ def curvature_of_row(probability: Matrix, rows: Matrix, start: int, count: int, 
         store(rows, start + label, scale * load(probability, start + label) * centred)
     if rest:
         store_first(rows, start + whole, rest, scale * weights * (last - mean))
+
+
+@compiled_once()
+def curvature_of_rows(
+    probability: Matrix, rows: Matrix, first: int, last: int, origins: Labels, frequencies: Vector
+) -> None:
+    """Replace the directional scores s of some tokens by p (diag P - P P^T) s.
+
+    Entry z is p P_z (s_z - mean), mean = sum_z P_z s_z, with s measured from that of the most probable class.
+    """
+    for token in range(first, last):
+        _curvature_of_row(probability, rows, token, origins[token], frequencies[token])
