@@ -167,7 +167,7 @@ def _descents(memory: AssociativeMemory, as_published: bool, rng: int, bar: Any)
                 memory,
                 StochasticGradientDescent(learning_rate=RATE, batch_size=BATCH),
                 steps=LAST_STEP,
-                observe=("loss", accuracy, "weights"),
+                observe=("loss", accuracy, *(("weights",) if key < PATHS else ())),
                 initial=landscape.weights(memory, np.array(START)),
                 rng=np.random.default_rng(np.random.SeedSequence(rng, spawn_key=(key,))),
             )
@@ -225,7 +225,7 @@ FIGURES = (
     Definition(
         "cabannes2024.fig4",
         "Forgetting: the minimiser of the cross entropy against the least 0-1 loss, N > d",
-        3.0,
+        2.5,
         compute,
         draw,
         quirks=(

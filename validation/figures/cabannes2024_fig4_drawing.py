@@ -27,8 +27,8 @@ def shades() -> Any:
     return LinearSegmentedColormap.from_list("error", ["#5b95c0", "#a3c6de", "#dde9f1", "#ffffff"])
 
 
-def shade_sectors(axes: Any, edges: Any, errors: Any, window: Any) -> None:
-    """Shade each sector of the plane by its 0-1 loss, and draw the edges of the one with the least."""
+def shade_sectors(axes: Any, edges: Any, errors: Any, window: Any, best: str | None = BEST) -> None:
+    """Shade each sector of the plane by its 0-1 loss, and draw the edges of the one with the least in a colour."""
     from matplotlib.collections import PolyCollection
 
     reach = 3.0 * float(np.abs(np.asarray(window)).max())
@@ -39,9 +39,10 @@ def shade_sectors(axes: Any, edges: Any, errors: Any, window: Any) -> None:
     polygons = [np.array([[0.0, 0.0], rays[k], between[k], rays[k + 1]]) for k in range(len(errors))]
     colours = shades()(np.asarray(errors))
     axes.add_collection(PolyCollection(polygons, facecolors=colours, edgecolors=colours, linewidths=0.3, zorder=0))
-    best = int(np.argmin(errors))
-    for ray in rays[best], rays[best + 1]:
-        axes.plot([0.0, ray[0]], [0.0, ray[1]], color=BEST, linewidth=1.3, zorder=2)
+    least = int(np.argmin(errors))
+    if best is not None:
+        for ray in rays[least], rays[least + 1]:
+            axes.plot([0.0, ray[0]], [0.0, ray[1]], color=best, linewidth=1.3, zorder=2)
     axes.set(xlim=window[0], ylim=window[1])
 
 
