@@ -12,6 +12,7 @@ from ..arrays import Labels, Matrix, Vector
 from ..compile import compiled
 from .compiled_once import compiled_once
 from .descent_arguments import Memory, Rows, Scratch, Sizes
+from .descent_few import FEW, residual_of_few
 from .descent_rows import add_classes, end_rows, residual_of_pulled, residual_of_rows
 from .products import multiply_add_packed, multiply_packed, pack, pack_transposed, packed_size
 
@@ -74,6 +75,14 @@ def pull(
     """
     count, dim = points.shape
     n_classes = memory.outputs.shape[0]
+    if n_classes <= FEW:
+        residual = front(scores, member, count, n_classes)
+        multiply_packed(points, memory.outputs_across, residual)
+        if not residual_of_few(residual, targets, weights, rows, first, looked):
+            return False
+        if products:
+            multiply_packed(residual, memory.outputs_along, out)
+        return True
     for number in range(count_tiles(n_classes, sizes.columns)):
         start = number * sizes.columns
         block = front(scores, member, count, min(sizes.columns, n_classes - start))
@@ -95,6 +104,8 @@ def pull(
 @compiled_once()
 def residual_tile(scores: Matrix, targets: Labels, weights: Vector, rows: Rows, first: int, looked: bool) -> bool:
     """Replace a tile of scores (tokens, M) by Q; return whether all scores are finite. Cost: M exponentials a token."""
+    if scores.shape[1] <= FEW:
+        return residual_of_few(scores, targets, weights, rows, first, looked)
     if not add_classes(scores, 0, targets, rows, first, looked, scores[:0]):
         return False
     end_rows(targets, weights, rows, first, looked)
