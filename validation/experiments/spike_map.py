@@ -189,7 +189,7 @@ FIGURES = (
         spike_map,
         draw,
         published=False,
-        quick_seconds=6.0,
+        quick_seconds=5.0,
         caption=(
             "Two tokens of correlation $\\alpha$, $p_1 = 0.85$, from $W = 0$. (a) Peak loss; white: the loss "
             "never rises. Spikes begin far above $2/\\lambda_{\\max}(0)$ (dashed), and over most of the map at "

@@ -33,6 +33,21 @@ def bounded(statement: str, value: float, basis: str, **limits: float) -> Findin
     return Finding(statement, value, value, value, basis, judged(value, value, **limits))
 
 
+def most_of(statement: str, right: Any, among: Any, place: str) -> Finding:
+    """Return in which share of cells something is so: supported where it is most of them."""
+    cells, so = int(np.sum(among)), int(np.sum(right & among))
+    share = so / max(cells, 1)
+    return Finding(statement, share, share, share, f"{so} of {cells} {place}", judged(share, share, at_least=0.5))
+
+
+def spread(statement: str, values: Any, place: str, **limits: float) -> Finding:
+    """Return the median of many numbers with the range of the middle 90 %: supported where all of that is so."""
+    low, value, high = (float(x) for x in np.quantile(values, (0.05, 0.5, 0.95)))
+    basis = f"median of {values.size} {place}; the interval holds 90 % of them"
+    outcome: Outcome = "supported" if judged(low, high, **limits) == "supported" else "refuted"
+    return Finding(statement, value, low, high, basis, outcome)
+
+
 def of_the_laws(grid: Map, wide: Map, law: Laws, kept: Flags) -> tuple[Finding, ...]:
     """Return whether the laws hold in their regime, on both grids and in random settings (`law`, `kept`)."""
     inside = law.in_regime

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..figures import style
 from ..figures.definition import Definition, Numbers
-from ..figures.finding import Finding, judged
+from ..figures.finding import Finding
 from ..figures.request import Request
-from .spike_map_findings import counted
+from .spike_map_findings import counted, most_of, spread
 from .spike_map_laws import recipe
 
 if TYPE_CHECKING:
@@ -114,20 +114,6 @@ def spike_map_optimisers(request: Request = Request()) -> Numbers:  # noqa: B008
     return Numbers(axis | arrays, parameters, {}, _findings(measured))
 
 
-def _share(statement: str, right: Any, among: Any, place: str) -> Finding:
-    """Return in which share of cells something is so, and whether it is most of them."""
-    cells, so = int(np.sum(among)), int(np.sum(right & among))
-    share = so / max(cells, 1)
-    return Finding(statement, share, share, share, f"{so} of {cells} {place}", judged(share, share, at_least=0.5))
-
-
-def _middle(statement: str, ratio: Floats, place: str, at_most: float) -> Finding:
-    """Return the median of ratios, with the range of the middle 90 % of the cells, and whether all of it is low."""
-    low, value, high = (float(x) for x in np.quantile(ratio, (0.05, 0.5, 0.95)))
-    basis = f"median of {ratio.size} {place}; the interval holds 90 % of them"
-    return Finding(statement, value, low, high, basis, judged(low, high, at_most=at_most))
-
-
 def _onset(spikes: Flags) -> NDArray[np.int64]:
     """Return for each correlation the number of the least rate that spikes; the number of rates where none does."""
     first: NDArray[np.int64] = np.where(spikes.any(axis=1), spikes.argmax(axis=1), spikes.shape[1])
@@ -145,19 +131,20 @@ def _findings(measured: Mapping[str, Mapping[str, Floats]]) -> tuple[Finding, ..
         settled = spikes & np.isfinite(plain["steps_to_settle"]) & np.isfinite(other["steps_to_settle"])
         first, of_plain = _onset(own), _onset(spikes)
         found += [
-            _middle(
+            spread(
                 f"At the same effective rate, {name} has lower peaks than plain descent",
-                (other["peak_loss"] / plain["peak_loss"])[high], "ratios of peaks, where plain descent's is high", 1.0,
+                (other["peak_loss"] / plain["peak_loss"])[high], "ratios of peaks, where plain descent's is high",
+                at_most=1.0,
             ),
-            _share(
+            most_of(
                 f"At most correlations, {name} spikes first at a higher effective rate than plain descent",
                 first > of_plain, of_plain < spikes.shape[1], "correlations at which plain descent spikes",
             ),
-            _share(
+            most_of(
                 f"Mostly, {name} settles no later than plain descent where that spikes",
                 other["steps_to_settle"] <= plain["steps_to_settle"], settled, "cells that spike and settle",
             ),
-            _share(
+            most_of(
                 f"Mostly, the loss under {name} rises for the last time no later than under plain descent",
                 other["last_rise"] <= plain["last_rise"], spikes & own, "cells in which both spike",
             ),
@@ -169,11 +156,11 @@ def _findings(measured: Mapping[str, Mapping[str, Floats]]) -> tuple[Finding, ..
     both = (adam["peak_loss"] > 2.0 * math.log(2.0)) & (turned["peak_loss"] > 2.0 * math.log(2.0))
     apart = np.abs(np.log(adam["peak_loss"] / turned["peak_loss"]))[both]
     found.append(
-        _middle(
+        spread(
             "Adam's peak depends on the basis of W by at most 10 %",
             np.exp(apart),
             "ratios of peaks, large over small, in two bases",
-            1.1,
+            at_most=1.1,
         )
     )
     rates = spikes.shape[1]
