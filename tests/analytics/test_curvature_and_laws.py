@@ -8,88 +8,24 @@ import pytest
 from scipy.stats import binom
 
 from traindyn import analytics
+from traindyn.dynamics.cabannes2024 import figure6_memory
 from traindyn.errors import InputError
-
-
-def torch_randn(raw, shape):
-    """Return float32 normal numbers as PyTorch's CPU generator draws them from the raw 32-bit words (at least 16)."""
-    numel = int(np.prod(shape))
-
-    def block(words):
-        u = (words & (2**24 - 1)).astype(np.float32) / np.float32(2**24)
-        u = u.reshape(-1, 16)
-        radius = np.sqrt(np.float32(-2) * np.log(np.float32(1) - u[:, :8]))
-        angle = np.float32(2 * np.pi) * u[:, 8:]
-        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()
-
-    words = raw(numel)
-    values = np.empty(numel, dtype=np.float32)
-    full = numel - numel % 16
-    values[:full] = block(words[:full])
-    if numel % 16:
-        values[-16:] = block(raw(16))
-    return values.reshape(shape)
-
-
-def torch_randn_small(raw, shape):
-    """Return fewer than 16 numbers: Box-Muller pairs in float64 from 53-bit uniforms."""
-    values = []
-    while len(values) < int(np.prod(shape)):
-        r = [int(w) for w in raw(4)]
-        u1, u2 = (((r[k] << 32 | r[k + 1]) & (2**53 - 1)) / 2**53 for k in (0, 2))
-        radius = np.sqrt(-2 * np.log1p(-u2))
-        values += [radius * np.cos(2 * np.pi * u1), radius * np.sin(2 * np.pi * u1)]
-    return np.array(values[: int(np.prod(shape))], dtype=np.float32).reshape(shape)
-
-
-def words_of(seed):
-    """Return a function that yields the raw words of MT19937 seeded as init_genrand does."""
-    engine = np.random.MT19937()
-    engine._legacy_seeding(seed)
-    return engine.random_raw
-
-
-def fig6(dim):
-    """Return the memory of Fig 6: torch seed 43, five unit tokens and classes, Zipf frequencies."""
-    raw = words_of(43)
-    if 5 * dim >= 16:
-        inputs, outputs = (torch_randn(raw, (5, dim)).astype(np.float64) for _ in range(2))
-    else:  # the second number of a pair is kept for the next call
-        inputs, outputs = torch_randn_small(raw, (2, 5, dim)).astype(np.float64)
-    p = 1 / np.arange(1.0, 6.0)
-    return SimpleNamespace(
-        inputs=inputs / np.linalg.norm(inputs, axis=1, keepdims=True),
-        outputs=outputs / np.linalg.norm(outputs, axis=1, keepdims=True),
-        targets=np.arange(5),
-        frequencies=p / p.sum(),
-    )
-
-
-def test_the_torch_stream_is_rebuilt():
-    np.testing.assert_allclose(
-        torch_randn_small(words_of(42), (2, 3)).ravel(), [0.3367, 0.1288, 0.2345, 0.2303, -1.1229, -0.1863], atol=5e-5
-    )
-    np.testing.assert_allclose(torch_randn(words_of(0), (4, 4))[0], [-1.1258, -1.1524, -0.2506, -0.4339], atol=5e-5)
-    np.testing.assert_allclose(torch_randn(words_of(42), (4, 4))[0], [1.9269, 1.4873, 0.9007, -2.1055], atol=5e-5)
-    np.testing.assert_allclose(fig6(3).inputs[0], [-0.561736, -0.611498, 0.557246], atol=1e-6)
-    np.testing.assert_allclose(fig6(3).outputs[0], [-0.685785, -0.634202, 0.357052], atol=1e-6)
 
 
 @pytest.mark.parametrize(("dim", "constant", "digit"), [(5, 30.339, 1e-3), (10, 4.2754, 1e-4)])
 def test_fig6_hard_margin_is_the_asymptotic_loss_constant(dim, constant, digit):
-    problem = fig6(dim)
+    problem = figure6_memory(dim)
     assert analytics.asymptotic_loss_constant(problem) == pytest.approx(constant, abs=digit)
     assert analytics.hard_margin(problem).gap < 1e-10
     # measured eta t L at t = 10^4 within 2 per cent (spec, universal law)
-    from traindyn import AssociativeMemory, GradientDescent, logarithmic, simulate
+    from traindyn import GradientDescent, logarithmic, simulate
 
-    memory = AssociativeMemory(problem.inputs, problem.outputs, problem.targets, problem.frequencies)
-    run = simulate(memory, GradientDescent(20.0), steps=10_000, save=logarithmic(2), observe=("loss",))
+    run = simulate(problem, GradientDescent(20.0), steps=10_000, save=logarithmic(2), observe=("loss",))
     assert 20.0 * 10_000 * run["loss"][-1] == pytest.approx(constant, rel=0.02)
 
 
 def test_fig6_in_three_dimensions_is_separable():
-    assert analytics.separability(fig6(3)).strict  # the caption of Fig 6 calls it a lack of capacity
+    assert analytics.separability(figure6_memory(3)).strict  # the caption of Fig 6 calls it a lack of capacity
 
 
 def test_two_token_sharpness_is_the_hessian_at_zero():
@@ -185,7 +121,7 @@ def test_descent_loss_bound_refuses_fast_rates():
 
 
 def test_perceptron_bounds_solve_the_same_quadratic():
-    memory = fig6(5)
+    memory = figure6_memory(5)
     margin = analytics.hard_margin(memory).margin
     for rate in (0.1, 10.0, 1e4):
         steps = analytics.perfect_accuracy_bound(memory, margin, rate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from traindyn.dynamics import AssociativeMemory, GradientDescent, simulate, when
+from traindyn.dynamics import AssociativeMemory, GradientDescent, cabannes2024, simulate, when
 
 MEMORY = AssociativeMemory.two_tokens(correlation=0.95, frequencies=(0.75, 0.25))
 
@@ -93,71 +93,10 @@ FIGURE_6 = {
 }
 
 
-def figure_6_memory(dim: int) -> AssociativeMemory:
-    return AssociativeMemory(*_torch_unit_rows(43, 5, dim), np.arange(5), _one_over_x(5))
-
-
-def _one_over_x(count: int) -> np.ndarray:
-    weights = 1.0 / np.arange(1, count + 1)
-    return weights / weights.sum()
-
-
-class _Torch:
-    """torch's normal numbers on the CPU, from its MT19937 stream (facts of the spec, section 6)."""
-
-    def __init__(self, seed: int) -> None:
-        self.raw = np.random.RandomState(seed)
-        self.cached: float | None = None
-
-    def words(self, count: int) -> np.ndarray:
-        return np.frombuffer(self.raw.bytes(4 * count), dtype="<u4").astype(np.uint64)
-
-    def one(self) -> float:
-        if self.cached is not None:
-            value, self.cached = self.cached, None
-            return value
-        r1, r2, r3, r4 = (int(word) for word in self.words(4))
-        first, second = (((high << 32 | low) & (2**53 - 1)) / 2.0**53 for high, low in ((r1, r2), (r3, r4)))
-        radius, angle = np.sqrt(-2.0 * np.log1p(-second)), 2.0 * np.pi * first
-        self.cached = radius * np.sin(angle)
-        return float(radius * np.cos(angle))
-
-    def normal(self, count: int) -> np.ndarray:
-        if count < 16:
-            return np.array([self.one() for _ in range(count)], dtype=np.float32)
-        uniform = (self.words(count) & np.uint64(2**24 - 1)) / 2.0**24
-        out = uniform.copy()
-        for start in range(0, count - 15, 16):
-            out[start : start + 16] = self._block(uniform[start : start + 16])
-        if count % 16:
-            out[-16:] = self._block((self.words(16) & np.uint64(2**24 - 1)) / 2.0**24)
-        return out.astype(np.float32)
-
-    @staticmethod
-    def _block(uniform: np.ndarray) -> np.ndarray:
-        radius = np.sqrt(-2.0 * np.log(1.0 - uniform[:8]))
-        return np.concatenate([radius * np.cos(2 * np.pi * uniform[8:]), radius * np.sin(2 * np.pi * uniform[8:])])
-
-
-def _torch_unit_rows(seed: int, count: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
-    stream = _Torch(seed)
-    rows = [stream.normal(count * dim).reshape(count, dim).astype(float) for _ in range(2)]
-    inputs, outputs = (row / np.linalg.norm(row, axis=1, keepdims=True) for row in rows)
-    return inputs, outputs
-
-
-def test_known_stream() -> None:
-    np.testing.assert_allclose(_Torch(42).normal(6), [0.3367, 0.1288, 0.2345, 0.2303, -1.1229, -0.1863], atol=6e-5)
-    np.testing.assert_allclose(_Torch(0).normal(16)[:4], [-1.1258, -1.1524, -0.2506, -0.4339], atol=6e-5)
-    inputs, outputs = _torch_unit_rows(43, 5, 3)
-    np.testing.assert_allclose(inputs[0], [-0.561736, -0.611498, 0.557246], atol=1e-6)
-    np.testing.assert_allclose(outputs[0], [-0.685785, -0.634202, 0.357052], atol=1e-6)
-
-
 @pytest.mark.parametrize(("dim", "rate"), FIGURE_6, ids=str)
 def test_figure_6(dim: int, rate: float) -> None:
     margins, loss, last_imperfect = FIGURE_6[dim, rate]
-    run = simulate(figure_6_memory(dim), GradientDescent(rate), steps=1000)
+    run = simulate(cabannes2024.figure6_memory(dim), GradientDescent(rate), steps=1000)
     for step, printed in margins.items():
         for value, word in zip(run["margin"][step], printed.split(), strict=True):
             assert digits(value, word)
