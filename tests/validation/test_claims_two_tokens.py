@@ -183,6 +183,7 @@ def test_the_certificate_is_not_generous() -> None:
         CASES.Flow(), CASES.Interfering(), CASES.Interfering(positive=False),
         importlib.import_module(HOME + "spike_durations").SpikeRegime(),
         importlib.import_module(HOME + "spikes").Certified(),
+        importlib.import_module(HOME + "spikes").Certified(exceeded=True),
         STATES.PositiveMean(), STATES.TiltWithin(), STATES.Unequal(), STATES.LateEnd(),
         REGIME.SeparatedRates(), REGIME.LateRegime(), REGIME.LateRegime(descent=True),
     ],

@@ -70,8 +70,6 @@ def law_case(count: int, gap: float, share: float, factor: float) -> Case:
     return Case(problem=memory(correlation, rare), rule=GradientDescent(scale), steps=run)
 
 
-
-
 def _counted(case: Case, measure: Callable[[Any], float], expected: float) -> Evidence:
     return Evidence(np.zeros(1), np.array([measure(descend(case))]), np.array([expected]), 0.0, axis_name="run")
 
@@ -206,6 +204,15 @@ CLAIMS = (
         "the level y solves p_2 log(1+e^y) = log 2", "as the duration; -m_2(t) = 2Kp_2(x-t+1) against y",
         lambda case: _above(case, float(duration(case).above_initial)),
         lambda case, _: _exact_above(case, float(duration(case).above_initial)), LAW, IN_LAW, **SPEC,
+    ),
+    new_claim(
+        "spike_peak", "printed", "Height of the first spike, naive regime",
+        r"for $Kp_2\geq 20$ and $Kp_1(1-\alpha^2)\geq 20$, "
+        r"$K(\alpha p_1-p_2)p_2\leq\max_tL(W_t)\leq K(\alpha p_1-p_2)p_2+\log 2$",
+        r"$\max_tL$, upper bound", ">=", r"lower bound, $\max_tL$", VIOLATED,
+        "alpha = 0.9, p_1 = 0.6, K = 1e4: law 560, simulation 2880, at the second spike", "", _peak, _exact_peak,
+        _large_rates(NAIVE, (0.7, 0.95), (0.3, 0.45)),
+        (*DESCENT_CORRECTED, Interfering(), SpikeRegime(naive=True)), **SPEC,
     ),
     new_claim(
         "spike_peak", "corrected", "Height of the first spike",

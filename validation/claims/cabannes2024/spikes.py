@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -66,21 +67,50 @@ def _exact_monotone(case: Case, index: int) -> Exact:
     )
 
 
+def _highest_rise(case: Case) -> Evidence:
+    """The largest L(W_{t+1}) - L(W_t) of the whole run."""
+    run = descend(case)
+    rises = np.diff(run.loss)
+    error = 8 * UNIT * (1 + np.abs(run.margins[1:]).max(axis=1)) * run.loss[:-1] + run.error[1:] * run.loss[:-1]
+    top = int(np.argmax(rises))
+    return Evidence(np.zeros(1), rises[[top]], np.zeros(1), error[[top]], axis_name="run")
+
+
+def _exact_highest_rise(case: Case, index: int) -> Exact:
+    def both() -> tuple[Any, Any]:
+        _, frequent, rare, _ = exact_numbers(case)
+        losses = [
+            frequent * mpmath.log1p(mpmath.exp(-first)) + rare * mpmath.log1p(mpmath.exp(-second))
+            for _, (first, second) in _exact_margins(case, int(case.steps or 0))
+        ]
+        return max(later - earlier for earlier, later in itertools.pairwise(losses)), mpmath.mpf(0)
+
+    return evaluate_twice(both, "gradient descent of the two margins")
+
+
 @dataclass(frozen=True)
 class Certified(Assumption):
-    """The learning rate is at most 8 / (c lambda_max)."""
+    """The learning rate is at most 8 / (c lambda_max), which is 2 / sharpness at W = 0; or it exceeds that."""
 
-    statement: str = r"$\eta\leq 8/(c\lambda_{max})$"
+    exceeded: bool = False
+
+    @property
+    def statement(self) -> str:  # type: ignore[override]
+        """Return the condition as a formula."""
+        return r"$\eta>8/(c\lambda_{max})$" if self.exceeded else r"$\eta\leq 8/(c\lambda_{max})$"
 
     def holds(self, case: Case) -> bool:
         """Return whether the rate is certified."""
         correlation, pair, distance = numbers(case)
         certified = float(analytics.no_spike_rate(correlation, pair, distance))
-        return float(case.rule.learning_rate) <= certified * (1 + 4 * UNIT)
+        return bool(float(case.rule.learning_rate) <= certified * (1 + 4 * UNIT)) != self.exceeded
 
     def draw(self, rng: np.random.Generator, where: Where = "inside") -> Case:
-        """Return a descent with a smaller, the largest, or a larger rate."""
-        share = {"inside": float(rng.uniform(0.01, 1.0)), "boundary": 1.0, "outside": 2.0}[where]
+        """Return a descent with a rate inside, at the end of, or outside of the range."""
+        below = float(rng.uniform(0.01, 1.0))
+        certified = {"inside": below, "boundary": 1.0, "outside": 2.0}
+        exceeded = {"inside": 1.0 / below + 1e-9, "boundary": 1.0 + 1e-9, "outside": 0.5}
+        share = (exceeded if self.exceeded else certified)[where]
         return _certified_case(float(rng.uniform(-0.9, 0.9)), float(rng.uniform(0.01, 0.5)), share)
 
 
@@ -195,9 +225,7 @@ def _first_perfect(case: Case) -> Evidence:
     end = float(run.axis[-1]) + 1
     first = _first(run.axis, good, max(end, bound))
     sure = _first(run.axis, np.logical_and(good, ~_doubtful(run)), max(end, bound))
-    return Evidence(
-        np.zeros(1), np.array([first]), np.array([bound]), sure - first + 8 * UNIT * bound, axis_name="run"
-    )
+    return Evidence(np.zeros(1), np.array([first]), np.array([bound]), sure - first + 8 * UNIT * bound, axis_name="run")
 
 
 def _first(axis: Array, found: Flags, otherwise: float) -> float:
@@ -231,6 +259,22 @@ def new_claim(
 
 
 CLAIMS = (
+    new_claim(
+        "no_spike_certificate", "printed", "The certified rate as a threshold of spikes",
+        r"$2/\lambda_{max}(0)$, the stability threshold at $W=0$, separates monotone from oscillating losses: for "
+        r"$\eta>8/(c\lambda_{max})$ the loss rises at some step",
+        "$\\max_t(L(W_{t+1})-L(W_t))$", ">=", "$0$", VIOLATED,
+        "sufficient only: at alpha = 0.95, p_1 = 0.75, c = 2 it is 4.076, and the least rate with a rise 5.45",
+        "", _highest_rise, _exact_highest_rise,
+        Family(
+            (Parameter("correlation", 0.1, 0.95), Parameter("rare", 0.05, 0.45), Parameter("share", 1.01, 2.0)),
+            build=lambda correlation, rare, share, squared_distance=2.0, steps=60: _certified_case(
+                correlation, rare, share, squared_distance, steps
+            ),
+            show={"correlation": 0.95, "rare": 0.25, "share": 1.1},
+        ),
+        (*DESCENT_CORRECTED, Certified(exceeded=True)), where="Section 5.1, as read by the review",
+    ),
     new_claim(
         "no_spike_certificate", "corrected", "No spike below a certified rate",
         r"for $\eta\leq 8/(c\lambda_{max})$, $\lambda_{max}=\frac{1}{2}(1+\sqrt{1-4p_1p_2(1-\alpha^2)})$, the loss "
