@@ -245,7 +245,7 @@ def test_equality_and_pickles(name):
     assert copy == problem
     assert hash(copy) == hash(problem)
     assert problem.digest[:8] in repr(problem)
-    assert not problem.initial_weights() is problem.initial_weights()
+    assert problem.initial_weights() is not problem.initial_weights()
     others = [other for key, other in PROBLEMS.items() if key != name]
     assert problem not in [*others, MEMORY, 1]
 

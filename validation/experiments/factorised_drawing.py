@@ -14,8 +14,8 @@ def draw(numbers: Numbers, as_published: bool) -> Any:
     """Return six panels: singular values twice, lost runs, margins, stored associations, blocks."""
     figure = style.canvas(6.8, 4.5)
     top, bottom = figure.subplots(2, 3)
-    _values(top[0], numbers["rising_step"], numbers["rising_values"], "(a) factors, small start")
-    _values(top[1], numbers["whole_step"], numbers["whole_values"], "(b) W itself")
+    _values(top[0], numbers["rising_step"], numbers["rising_values"], "(a) factors, scale $10^{-3}$")
+    _values(top[1], numbers["whole_step"], numbers["whole_values"], "(b) $W$ itself")
     _lost(figure, top[2], numbers)
     _margins(bottom[0], numbers)
     _stored(bottom[1], numbers)
@@ -57,19 +57,26 @@ def _lost(figure: Any, axes: Any, numbers: Numbers) -> None:
     axes.plot(first, places, "s--", color=style.SLOW, markersize=3.5, linewidth=1.0)
     axes.set(xscale="log", xlabel=r"learning rate $\eta$", ylabel=r"correlation $\alpha$", title="(c) lost runs")
     axes.set_yticks(places, [f"{value:g}" for value in correlations])
-    axes.legend(title="rank", fontsize=7.5, title_fontsize=8, loc="lower left", labelspacing=0.2, borderpad=0.1)
+    axes.text(rates[-1], 0.35, "$W$ itself\nspikes", color=style.SLOW, fontsize=7.5, ha="right", va="center")
+    axes.legend(
+        title="half are lost,\nrank", fontsize=7.5, title_fontsize=7.5, loc="lower left", labelspacing=0.2,
+        borderpad=0.1,
+    )  # fmt: skip
     bar = figure.colorbar(image, ax=axes, label="share lost", ticks=(0, 0.5, 1))
     bar.ax.set_ylim(0.0, 1.0)
 
 
 def _margins(axes: Any, numbers: Numbers) -> None:
     whole, factors, scales = numbers["direction_whole"], numbers["direction"], numbers["direction_scale"]
-    axes.plot(*whole, "s", color=style.SLOW, markersize=4, label="$W$ itself")
+    axes.plot(*whole, "s", color=style.SLOW, markersize=3.5, alpha=0.7, label="$W$ itself")
     names = ("$10^{-3}$", "$10^{-1}$", r"$1/\sqrt{d}$")
     for place, colour in zip(range(scales.size), _colours(scales.size), strict=True):
         axes.plot(*factors[:, 2, place], "o", color=colour, markersize=3.5, alpha=0.85, label=names[place])
     axes.set(xlabel="share of the Frobenius margin", ylabel="share of the nuclear margin", title="(d) margins reached")
-    axes.legend(fontsize=7.5, loc="lower right", handletextpad=0.1, borderpad=0.1)
+    axes.set_ylim(min(0.72, axes.get_ylim()[0]), 1.01)
+    axes.legend(
+        fontsize=7.5, loc="lower right", handletextpad=0.1, labelspacing=0.2, bbox_to_anchor=(0.95, 0.0), borderpad=0.1
+    )
 
 
 def _stored(axes: Any, numbers: Numbers) -> None:
@@ -77,7 +84,7 @@ def _stored(axes: Any, numbers: Numbers) -> None:
     for place, colour in zip(range(ranks.size - 1), _colours(ranks.size - 1), strict=True):
         axes.plot(tokens, share[:, place], "o-", color=colour, markersize=3, linewidth=1.1, label=f"{ranks[place]}")
     axes.plot(tokens, share[:, -1], "s--", color=style.SLOW, markersize=3, linewidth=1.0, label="$W$")
-    axes.set(xlabel="tokens $N = M$", ylabel="share stored", ylim=(0, 1.32), title="(e) capacity, $d = 16$")
+    axes.set(xlabel="tokens $N = M$", ylabel="share stored", ylim=(0, 1.5), title="(e) capacity, $d = 16$")
     axes.set_yticks([0.0, 0.5, 1.0])
     axes.legend(
         title="rank", fontsize=7.5, title_fontsize=8, loc="upper right", ncols=3, columnspacing=0.8, labelspacing=0.2,
@@ -86,18 +93,21 @@ def _stored(axes: Any, numbers: Numbers) -> None:
 
 
 def _blocks(axes: Any, numbers: Numbers) -> None:
-    blocks, settle = numbers["block_count"], numbers["block_settle"]
-    marks = (("o-", style.FAST, "random"), ("D--", style.SLOW, "9/10 in one of 4"))
-    for place, (mark, colour, label) in enumerate(marks):
-        middle = np.median(settle[:, place], axis=1)
-        low, high = (np.quantile(settle[:, place], share, axis=1, method="nearest") for share in (0.25, 0.75))
-        shown = np.isfinite(high)
+    blocks, settle, last = numbers["block_count"], numbers["block_settle"], float(numbers["block_steps"])
+    axes.axhline(last, color=style.SOFT, linewidth=0.6, linestyle=(0, (1, 2)))
+    axes.text(blocks[0], last * 1.15, "end of the runs", color=style.SOFT, fontsize=7, va="bottom")
+    marks = (("o", "-", style.FAST, "random"), ("D", "--", style.SLOW, "9/10 in one\nblock of 4"))
+    for place, (mark, line, colour, label) in enumerate(marks):
+        low, middle, high = np.quantile(np.minimum(settle[:, place], last), (0.25, 0.5, 0.75), axis=1)
+        learned = middle < last
+        axes.plot(blocks, middle, line, color=colour, linewidth=1.1)
+        axes.plot(blocks[~learned], middle[~learned], mark, color=colour, markersize=4.5, markerfacecolor="white")
         axes.errorbar(
-            blocks[shown], middle[shown], [middle[shown] - low[shown], high[shown] - middle[shown]], fmt=mark,
-            color=colour, markersize=4, linewidth=1.1, capsize=2, label=label,
+            blocks[learned], middle[learned], (np.stack([middle - low, high - middle]))[:, learned], fmt=mark,
+            color=colour, markersize=4, linewidth=1.0, capsize=2, label=label,
         )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="blocks $k$", ylabel="steps until learned", title="(f) blocks of $W$")
-    axes.set(xlim=(0.85, blocks[-1] * 1.1), ylim=(20, 5000))
+    axes.set(xlim=(0.85, blocks[-1] * 1.15), ylim=(3, 3 * last))
     axes.set_xticks(blocks, [str(count) for count in blocks])
     axes.minorticks_off()
-    axes.legend(fontsize=7.5, loc="upper left", title="embeddings", title_fontsize=8)
+    axes.legend(fontsize=7.5, loc="lower right", title="embeddings", title_fontsize=7.5)
