@@ -20,7 +20,8 @@ _REGISTERS = 9  # rows that the matrix product keeps in registers
 _TILE = 72  # tokens
 _WIDE, _WIDE_TILE = 512, 216  # dimension from which on outputs come from memory: read for so many tokens at a time
 _COLUMNS = 1024  # classes: a tile of scores stays in the second cache
-_HEIGHT = 126  # rows of a square matrix
+_HEIGHT = 128  # rows of a square matrix
+_SHARED = 4  # many parts are a multiple of it
 _TILES, _FEWEST_TOKENS = 8, 45  # a small problem is cut into up to so many tiles of at least so many tokens
 _BLOCKS, _FEWEST_ROWS = 4, 30  # and its weights into so many blocks of rows; below, products get slower
 
@@ -40,6 +41,8 @@ def goes_by_class(n_tokens: int, n_classes: int, dim: int) -> bool:
 def _part(length: int, largest: int, parts: int, fewest: int) -> int:
     """Return the rows of an even cut into at least `parts`, if those are not tiny; of many, whole registers."""
     parts = max(-(-length // largest), min(parts, length // fewest), 1)
+    if parts > _TILES:  # members share them evenly
+        parts = -(-parts // _SHARED) * _SHARED
     rows = -(-length // parts)
     # of few parts an uneven one would keep members waiting
     return max(1, rows if parts <= _TILES else min(length, -(-rows // _REGISTERS) * _REGISTERS))

@@ -128,14 +128,18 @@ class MemorySystem:
 
     def advance(self, end: int, rates: NDArray[np.float64], recorder: Recorder) -> Event:
         """Move to step `end` in one compiled call; the state at `end` is looked at, if it is due, but not moved."""
+        # where nobody looks, the scores of the last state are not worth half a step
+        unseen = not recorder.wanted and not recorder.margins.size
         record = Record(
-            recorder.steps, recorder.scalars, recorder.margins,
+            recorder.steps[:0] if unseen else recorder.steps, recorder.scalars, recorder.margins,
             recorder.stop_column, recorder.stop_relation, recorder.stop_threshold,
         )  # fmt: skip
-        reached, recorder.next_row, code = self._run(self._motion(end, rates), record, recorder.next_row, end)
+        row = 0 if unseen else recorder.next_row
+        reached, row, code = self._run(self._motion(end, rates), record, row, end)
         self._draws.rewind(reached - self.step)
         self.step = reached
-        if code == NOT_FINITE:
+        recorder.next_row = int(np.searchsorted(recorder.steps, reached, side="right")) if unseen else row
+        if code == NOT_FINITE or (unseen and not all(np.isfinite(state).all() for state in self._states().values())):
             return Event(not_finite=self.array_name)
         return STOPPED if code == STOP_CODE else REACHED_END
 

@@ -27,6 +27,7 @@ from traindyn.dynamics import (
 )
 from traindyn.dynamics.forms import state_bytes
 from traindyn.dynamics.slicing import Slices
+from traindyn.dynamics.status import Status
 from traindyn.kernels.cpu.descent_arguments import Sizes
 
 RULES = {
@@ -242,9 +243,35 @@ def test_the_stated_memory_covers_what_is_taken(rule: str, form: str, problem: s
 
 
 def test_the_cut_depends_on_the_problem_alone() -> None:
-    assert descent_work.sizes_of(1000, 1000, 256, False) == Sizes(72, 1000, 64)
+    assert descent_work.sizes_of(1000, 1000, 256, False) == Sizes(63, 1000, 64)
+    assert descent_work.sizes_of(4096, 4096, 1024, False) == Sizes(207, 1024, 128)  # 20 tiles, 8 blocks
     for length in range(1, 400, 7):
         cut = descent_work.sizes_of(length, 3000, length, False)
         assert 1 <= cut.tile <= length
         assert 1 <= cut.height <= length
         assert cut.columns == 1024
+
+
+@pytest.mark.parametrize("form", ["weights", "half", "particles"])
+def test_a_run_that_records_nothing_ends_in_the_same_state(form: str) -> None:
+    memory = PROBLEMS["wide"]
+    for rule in (RULES["momentum"], RULES["few drawn"]):
+        for save in (at([]), every(4)):
+            seen, unseen = (
+                simulate(memory, rule, steps=9, form=form, rng=1, save=save, observe=names)
+                for names in (("loss",), ())
+            )  # fmt: skip
+            assert unseen.final.tobytes() == seen.final.tobytes()
+            assert unseen.step.tolist() == seen.step.tolist()
+            more = simulate(memory, rule, steps=14, form=form, save=save, observe=(), resume=unseen)
+            whole = simulate(memory, rule, steps=14, form=form, rng=1, save=save, observe=())
+            assert more.final.tobytes() == whole.final.tobytes()
+
+
+@pytest.mark.parametrize("steps", [1, 6])
+def test_a_run_that_records_nothing_tells_when_it_is_no_longer_finite(steps: int) -> None:
+    far = AssociativeMemory(1e160 * PROBLEMS["wide"].inputs, 1e160 * PROBLEMS["wide"].outputs,
+                            PROBLEMS["wide"].targets, PROBLEMS["wide"].frequencies)  # fmt: skip
+    run = simulate(far, GradientDescent(1.0), steps=steps, form="weights", observe=(), save=at([]))
+    assert run.status is Status.NOT_FINITE
+    assert "not finite at step 1" in run.message
