@@ -24,7 +24,8 @@ def product(state: State) -> NDArray[np.float64]:
 def singular_values(state: State) -> NDArray[np.float64]:
     """(d,): of W, the largest first."""
     with one_thread(state.problem.dim, state.problem.dim):
-        return np.linalg.svd(product(state), compute_uv=False)
+        values: NDArray[np.float64] = np.linalg.svd(product(state), compute_uv=False)
+    return values
 
 
 def product_norm(state: State) -> float:
@@ -51,7 +52,7 @@ def balance(state: State) -> NDArray[np.float64]:
     """(k, r, r): A^T A - B^T B of each block, which gradient flow conserves."""
     factors = np.asarray(state.weights, dtype=np.float64)
     left, right = factors.reshape(2, state.problem.blocks, -1, factors.shape[2])
-    return left.transpose(0, 2, 1) @ left - right.transpose(0, 2, 1) @ right  # type: ignore[no-any-return]
+    return left.transpose(0, 2, 1) @ left - right.transpose(0, 2, 1) @ right
 
 
 def imbalance(state: State) -> float:

@@ -84,9 +84,9 @@ class ParameterSystem:
         self._momentum = float(getattr(rule, "momentum", 0.0))
         self._velocity = np.zeros_like(self._parameters[: None if self._momentum else 0])
         adapts = isinstance(rule, Adam)
-        moments = [np.zeros_like(self._parameters[: None if adapts else 0]) for _ in range(2)]
+        first, second = (np.zeros_like(self._parameters[: None if adapts else 0]) for _ in range(2))
         numbers = (rule.first_decay, rule.second_decay, rule.epsilon, rule.decay) if adapts else (0.0, 0.0, 1.0, 0.0)
-        self._adaptation = Adaptation(*moments, *numbers)
+        self._adaptation = Adaptation(first, second, *numbers)
         self._rows = rows_of(self.n_tokens, 0, self.n_tokens)
         self._drawn = generator is not None
         self._draws = draws_of(rule, problem.frequencies, generator, None, dtype)

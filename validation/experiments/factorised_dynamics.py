@@ -34,7 +34,7 @@ def rising(request: Request) -> tuple[dict[str, Any], list[Finding]]:
         save=logarithmic(300),
     )  # fmt: skip
     first, overlap = cube["first_risen"][0, :, :, 0], cube["overlap"][0, :, :, 0]
-    observed = {"observe": ("loss", "singular_values"), "steps": steps, "save": logarithmic(300)}
+    observed: dict[str, Any] = {"observe": ("loss", "singular_values"), "steps": steps, "save": logarithmic(300)}
     factors = simulate(*runs.orthonormal(runs.DIM, SMALL, "balanced", rate, seeds[0]), **observed)
     whole = simulate(*runs.orthonormal(runs.FULL, SMALL, "balanced", rate, seeds[0]), **observed)
     small = scales.index(SMALL)
@@ -111,7 +111,7 @@ def spikes(request: Request) -> tuple[dict[str, Any], list[Finding]]:
     at = int(np.searchsorted(rates, SAFE * (1 - 1e-9)))
     each, basis = len(RANKS) * len(seeds), f"ranks {RANKS} times {len(seeds)} seeds, Gaussian starts, $p_1 = 0.75$"
     everywhere = lost[strong, 0, :, :, 0, :, at].all(axis=1)
-    recovered, alone = (spiked[place, 0, :, :, 0].any(axis=3).any(axis=1) for place in (strong, 0))  # rank, seed
+    recovered, alone = (spiked[place, 0, :, :, 0].any(axis=(1, 3)) for place in (strong, 0))  # rank, seed
     level = np.log(critical)
     ratio = functools.partial(_ratio, step=rates[1] / rates[0])
     first = np.log([rates[row.argmax()] if row.any() else beyond for row in whole_spiked[:, 0]])
@@ -126,8 +126,8 @@ def spikes(request: Request) -> tuple[dict[str, Any], list[Finding]]:
             "every scale of the start", int(everywhere.sum()), each, basis, at_least=0.5,
         ),
         ratio(
-            f"At correlation {STRONG:g} they are lost at rates eta at which W itself does not even spike yet (least rate "
-            "lost over least rate at which W spikes)", level[strong, 0, :, :, 0] - first[strong], at_most=1.0,
+            f"At correlation {STRONG:g} they are lost at rates eta at which W itself does not even spike yet (least "
+            "rate lost over least rate at which W spikes)", level[strong, 0, :, :, 0] - first[strong], at_most=1.0,
         ),
         ratio(
             f"The least rate at which a run is lost falls with the correlation (at {STRONG:g} over at 0.5)",
