@@ -24,8 +24,7 @@ def product(state: State) -> NDArray[np.float64]:
 def singular_values(state: State) -> NDArray[np.float64]:
     """(d,): of W, the largest first."""
     with one_thread(state.problem.dim, state.problem.dim):
-        values: NDArray[np.float64] = np.linalg.svd(product(state), compute_uv=False)
-    return values
+        return np.asarray(np.linalg.svd(product(state), compute_uv=False), dtype=np.float64)
 
 
 def product_norm(state: State) -> float:
