@@ -205,6 +205,9 @@ class Work:
         """Run a cell for no time, which raises what is wrong with the arguments of all cells."""
         given = self._arguments(problem, rule)
         nothing = {name: 0 for name in ("steps", "time") if given.get(name) is not None}
+        save = given.pop("save", None)  # points beyond the end of no time would be refused
+        if save is not None and given.get("steps") is not None:
+            save.steps(given["steps"])
         simulate(problem, rule, **(given | nothing), rng=np.random.SeedSequence(0))
 
     def simulated(self, index: int, problem: Any, rule: Any) -> Any:

@@ -340,3 +340,18 @@ def test_the_bar_is_shown_when_asked_for(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == ""
     td.sweep(two_tokens, GRID, "peak_loss", steps=10, progress=True)
     assert "12/12 cells" in capsys.readouterr().err
+
+
+def test_a_sweep_saves_at_chosen_steps_and_refuses_those_beyond_the_end() -> None:
+    def ends(run: td.Trajectory) -> float:
+        return float(run["loss"].size)
+
+    def sweep(points: list[int]) -> td.Cube:
+        return td.sweep(
+            lambda rate: (td.AssociativeMemory.two_tokens(), td.GradientDescent(rate)),
+            grid={"rate": [0.1, 0.2]}, measure=ends, steps=7, save=td.at(points), progress=False,
+        )  # fmt: skip
+
+    assert sweep([1, 2, 5]).values.tolist() == [5.0, 5.0]  # the start and the end besides
+    with pytest.raises(InputError, match="9"):
+        sweep([1, 9])
