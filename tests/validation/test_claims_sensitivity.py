@@ -23,6 +23,7 @@ MODULES = (
     "section4_invariants",
     "section4_one_step",
     "section51_calibration",
+    "section51_cycles",
     "section51_sharpness",
     "section5_margins",
     "separable_loss",
