@@ -33,7 +33,7 @@ class Size:
 
 
 FULL = Size((34, 41), FREQUENT, (100, 25, 61), (200, 200), (96, 97, 160), 121, 40_000)
-QUICK = Size((12, 21), FREQUENT[::3], (24, 9, 21), (60, 60), (20, 17, 80), 41, 4_000)
+QUICK = Size((12, 21), FREQUENT[::3], (24, 9, 21), (60, 60), (20, 17, 80), 41, 10_000)
 
 
 def drawn_cell(setting: tuple[float, float, float]) -> tuple[Any, Any]:
