@@ -19,6 +19,8 @@ _HOME = {
     ),
     "input_noise": ("NoisyInputMinimum", "noisy_input_minimum"),
     "label_noise": ("label_noise_flow_margin", "label_noise_loss", "label_noise_margin"),
+    "equalising": ("EqualMargins", "equal_margins", "equicorrelated_loss_constant"),
+    "first_step": ("first_step_interference", "first_step_margins"),
     "least_distance": ("HardMargin", "hard_margin"),
     "loss_law": (
         "asymptotic_loss_constant", "binary_loss_constant", "orthonormal_loss_constant", "separable_descent_loss_bound",

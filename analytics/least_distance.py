@@ -117,8 +117,6 @@ def _weighted_sum(
 
 def _least_distance(rows: Array) -> tuple[Array, Array] | None:
     """Return the least z with rows @ z >= 1 and its multipliers, or None when there is no such z."""
-    from scipy.optimize import nnls
-
     scale = float(np.linalg.norm(rows, axis=1).min())
     if scale == 0.0:
         return None
@@ -127,7 +125,7 @@ def _least_distance(rows: Array) -> tuple[Array, Array] | None:
         stacked = np.vstack([rows.T, np.full(len(rows), height)])
         target = np.zeros(len(stacked))
         target[-1] = 1.0
-        dual, distance = nnls(stacked, target, maxiter=50 * max(stacked.shape))
+        dual, distance = _nonnegative(stacked, target)
         if distance < 1e-13:
             return None
         slack = 1.0 - height * float(dual.sum())
@@ -140,6 +138,18 @@ def _least_distance(rows: Array) -> tuple[Array, Array] | None:
         height = height / max(size, 1e-8)
     weights, multipliers = solution / height, dual / (slack * height)
     return _polished(rows, weights, multipliers)
+
+
+def _nonnegative(matrix: Array, target: Array) -> tuple[Array, float]:
+    """Return x >= 0 with the least |matrix x - target|, and that distance."""
+    from scipy.optimize import lsq_linear, nnls
+
+    solution, distance = nnls(matrix, target, maxiter=50 * max(matrix.shape))
+    # SciPy 1.17's nnls ends early on degenerate problems: then a gradient is positive where x is zero
+    if distance > 0.0 and float((matrix.T @ (target - matrix @ solution)).max()) > 1e-9 * distance:
+        solution = lsq_linear(matrix, target, bounds=(0.0, np.inf), method="bvls").x
+        distance = float(np.linalg.norm(matrix @ solution - target))
+    return np.asarray(solution), float(distance)
 
 
 def _polished(rows: Array, weights: Array, multipliers: Array) -> tuple[Array, Array]:

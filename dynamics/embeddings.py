@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError, unknown_name
-from .numbers import real
+from .numbers import finite_array, real
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     Family = Callable[[int, int, np.random.Generator, float | None], NDArray[np.float64]]
 
@@ -101,6 +101,36 @@ def clustered(count: int, dim: int, rng: np.random.Generator, correlation: float
     offsets -= np.sum(offsets * centres, axis=1, keepdims=True) * centres
     offsets /= np.linalg.norm(offsets, axis=1, keepdims=True)
     return math.sqrt(rho) * centres + math.sqrt(1.0 - rho) * offsets
+
+
+def from_gram(gram: ArrayLike, dim: int | None = None) -> NDArray[np.float64]:
+    """Return (count, dim) embeddings with these inner products, for structures that are given by correlations.
+
+    Arguments:
+        gram: (count, count), symmetric, with no negative eigenvalue beyond rounding.
+        dim: the dimension, count by default; at least the rank of `gram`.
+
+    Raises: InputError. Cost: O(count^3). Two vectors of one Gram matrix differ by a rotation, which no score sees.
+
+    >>> rows = from_gram([[1.0, 0.5], [0.5, 1.0]], dim=3)
+    >>> rows.shape, (rows @ rows.T).round(12).tolist()
+    ((2, 3), [[1.0, 0.5], [0.5, 1.0]])
+    """
+    products = finite_array("gram", gram, dimensions=2, shape="(count, count)")
+    count = len(products)
+    if products.shape != (count, count) or np.abs(products - products.T).max() > 1e-12 * np.abs(products).max():
+        raise InputError("gram must be a symmetric matrix", f"shape {products.shape}")
+    values, vectors = np.linalg.eigh((products + products.T) / 2.0)
+    smallest = 8.0 * count * np.finfo(float).eps * float(np.abs(values).max())
+    if values[0] < -smallest:
+        raise InputError("gram must have no negative eigenvalue: it holds inner products", float(values[0]))
+    kept = values > smallest
+    rank, width = int(kept.sum()), count if dim is None else dim
+    if rank > width:
+        raise InputError(f"{count} embeddings with this gram span {rank} dimensions", f"dim {width}", "raise dim")
+    rows = np.zeros((count, width))
+    rows[:, :rank] = vectors[:, kept] * np.sqrt(values[kept])
+    return rows
 
 
 FAMILIES: dict[str, Family] = {

@@ -21,9 +21,7 @@ SURE = 0.001  # probability below which a discrepancy with an exact law counts a
 CHECKPOINTS = 3  # decades of steps at which the share that descent has solved is told
 
 
-def findings(
-    arrays: Mapping[str, Any], parameters: Mapping[str, Any]
-) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+def findings(arrays: Mapping[str, Any], parameters: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Finding, ...]]:
     """Return the fitted numbers, and the sentences."""
     derived: dict[str, Any] = {}
     answers = [*_cover(arrays, parameters, derived), *_scaling(arrays, parameters, derived)]
@@ -114,10 +112,10 @@ def _scaling(arrays: Mapping[str, Any], parameters: Mapping[str, Any], derived: 
     derived["exponent"] = np.array([slope[0], low, high])
     late, late_resampled = trend(sizes[-2:], crossings[-2:])
     early, early_resampled = trend(sizes[:2], crossings[:2])
-    fall = late_resampled - early_resampled
+    fall, change = late_resampled - early_resampled, late[0] - early[0]
     found.append(Finding(
         f"That exponent falls with N: from N = {sizes[0]}, {sizes[1]} to N = {sizes[-2]}, {sizes[-1]} it changes by",
-        late[0] - early[0], min(percentiles(fall)[0], late[0] - early[0]), max(percentiles(fall)[1], late[0] - early[0]),
+        change, min(percentiles(fall)[0], change), max(percentiles(fall)[1], change),
         f"{early[0]:.3f} to {late[0]:.3f}; 95 % interval from resampled seeds", judged(*percentiles(fall), at_most=0.0),
     ))  # fmt: skip
     # d^2 / N at the half-way point against log N
@@ -130,7 +128,7 @@ def _scaling(arrays: Mapping[str, Any], parameters: Mapping[str, Any], derived: 
     derived["squared_over_tokens"] = squared[:, 0]
     low, high = percentiles(fitted[0, 1:])
     found.append(Finding(
-        f"The half-way d^2/N does not depend on N; its slope against log N (d^2/N = {gain:.3f} log N {offset:+.3f}) is 0",
+        f"The half-way d^2/N does not depend on N: the slope of its fit, {gain:.3f} log N {offset:+.3f}, is 0",
         gain, min(low, gain), max(high, gain), basis,
         "refuted" if low > 0.0 or high < 0.0 else "supported",
     ))  # fmt: skip
@@ -191,7 +189,7 @@ def _descent(arrays: Mapping[str, Any], parameters: Mapping[str, Any], derived: 
 
 
 def _paired(arrays: Mapping[str, Any], n_tokens: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which problems of descent are separable, (dims, seeds), and where it was perfect once, (dims, 2, 2, seeds)."""
+    """Return which problems are separable, (dims, seeds), and which runs were perfect once, (dims, 2, 2, seeds)."""
     dims, chosen = arrays[f"dims_{n_tokens}"].tolist(), arrays[f"descent_dims_{n_tokens}"].tolist()
     perfect = ~np.isnan(arrays[f"learned_at_{n_tokens}"])
     if not set(chosen) <= set(dims):

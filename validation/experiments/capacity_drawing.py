@@ -15,7 +15,7 @@ MARKS = ("o", "s", "^", "D", "v")
 
 def draw(numbers: Numbers, as_published: bool) -> Any:
     """Return two classes (left), one class a token (middle), and what is stored below capacity (right)."""
-    figure = style.canvas(6.9, 4.5)
+    figure = style.canvas(6.8, 4.5)
     panels = figure.subplots(2, 3)
     _cover(panels[0, 0], numbers)
     _slow(panels[1, 0], numbers)
@@ -23,7 +23,7 @@ def draw(numbers: Numbers, as_published: bool) -> Any:
     _half_way(panels[1, 1], numbers)
     _stored(panels[0, 2], numbers)
     _groups(panels[1, 2], numbers)
-    for axes, letter in zip(panels.T.ravel(), "abcdef", strict=True):
+    for axes, letter in zip(panels.ravel(), "abcdef", strict=True):
         style.open_frame(axes)
         axes.set_title(f"({letter})", loc="left", fontsize=8.5)
     return figure
@@ -97,7 +97,9 @@ def _half_way(axes: Any, numbers: Numbers) -> None:
     axes.plot(fine, gain * np.log(fine) + offset, color=style.FAST, linewidth=1.1, label=shown)
     flat = np.full_like(fine, value[0])
     axes.plot(fine, flat, color=style.SLOW, linewidth=1.0, linestyle=(0, (4, 2)), label="$d^2 \\propto N$")
-    axes.plot(fine, value[0] * fine / n[0], color=style.SOFT, linewidth=1.0, linestyle=(0, (1, 1.5)), label="$d \\propto N$")
+    axes.plot(
+        fine, value[0] * fine / n[0], color=style.SOFT, linewidth=1.0, linestyle=(0, (1, 1.5)), label="$d \\propto N$"
+    )
     axes.errorbar(n, value, [value - low, high - value], color=style.INK, marker="o", markersize=3.5, linestyle="none",
                   linewidth=0.8)  # fmt: skip
     axes.legend(loc="upper left", fontsize=7.5, handlelength=1.6, borderaxespad=0.0)
@@ -120,11 +122,16 @@ def _stored(axes: Any, numbers: Numbers) -> None:
         axes.plot(dims, sample.mean(axis=1), color=colour, marker=mark, markersize=3.2, markerfacecolor=face,
                   linewidth=1.0, label=label)  # fmt: skip
     axes.axhline(n, color=style.SOFT, linewidth=0.7)
+    axes.text(dims[0], 0.97 * n, f"all {n}", color=style.SOFT, fontsize=7.5, va="top")
     first = float(counts[0, 0, 0].mean())
-    axes.plot(dims, first * (dims / dims[0]) ** 2, color=style.SOFT, linewidth=0.9, linestyle=(0, (4, 2)))
+    axes.plot(dims, first * (dims / dims[0]) ** 2, color=style.SOFT, linewidth=0.9, linestyle=(0, (4, 2)),
+              label="$\\propto d^2$")  # fmt: skip
     axes.legend(loc="lower right", fontsize=7, handlelength=1.4, borderaxespad=0.0, labelspacing=0.25)
     axes.set(xscale="log", yscale="log", xlabel="dimension $d$", ylabel=f"stored of $N = {n}$", ylim=(None, 1.4 * n))
-    axes.set_xticks(dims[:: max(1, len(dims) // 5)], [str(d) for d in dims[:: max(1, len(dims) // 5)]])
+    axes.set_xticks(dims[:: max(1, len(dims) // 4)], [str(d) for d in dims[:: max(1, len(dims) // 4)]])
+    low = float(np.quantile(counts, 0.1, axis=-1).min())
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50) if low / 2 < tick < n]
+    axes.set_yticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
 
 
