@@ -106,7 +106,7 @@ def two_cycle(memory: Memory, learning_rate: float, start: npt.ArrayLike | None 
     `memory`: a problem whose loss has a minimiser; `learning_rate`: eta > 0; `start`: two weights, shape (2, d, d),
     such as ``run["weights"][-2:]`` of a long run (what lies outside the span moves no score and is left out).
     Returns the points with their losses, sharpnesses, closure and multipliers. Raises `InputError` for a problem
-    whose loss has no minimiser (a direction that lowers the loss everywhere rules cycles out), when Newton does not
+    whose loss has no minimiser (every step moves W along one direction, which rules cycles out), when Newton does not
     arrive, when it arrives at the minimiser, and without `start` at or below the critical rate; `SizeError` beyond
     1000 unknowns. Cycles may exist below the critical rate too (errata S5.2): they need a `start`.
     Source: Section 5.1, Figure 5; errata section 7. Cost: O(n^3 + N n^2) a step, n the unknowns, about ten steps.
