@@ -98,7 +98,7 @@ def _trajectories(axes: Any, numbers: Numbers) -> None:
     _landscape(axes, numbers, 11, ((-2.0, 8.5), (-2.0, 4.5)), levels=40)
     path = numbers["descent_gamma"]
     for run in path[1:]:
-        axes.plot(*run.T, color=style.SOFT, linewidth=0.3, alpha=0.5, zorder=3)
+        axes.plot(*run.T, color=style.SOFT, linewidth=0.3, alpha=0.5, zorder=3, rasterized=True)
     axes.plot(*path[0].T, color=style.INK, linewidth=1.0, zorder=4)
     axes.plot(*path[0, 0], "s", color=style.INK, markersize=4, zorder=5)
     axes.set_ylabel(r"$\gamma_2$")
@@ -162,4 +162,4 @@ def _published_landscape(
 ) -> None:
     x, y = numbers[f"gamma_1_{seed}"], numbers[f"gamma_2_{seed}"]
     axes.contour(x, y, numbers[f"loss_{seed}"], levels=levels, colors="k", linewidths=0.5, linestyles=lines)
-    axes.contourf(x, y, numbers[f"error_{seed}"], levels=filled, cmap="Blues_r", alpha=alpha)
+    axes.contourf(x, y, numbers[f"error_{seed}"], levels=filled, cmap="Blues_r", alpha=alpha).set_rasterized(True)

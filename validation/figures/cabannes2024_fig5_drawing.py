@@ -135,10 +135,10 @@ def _published(numbers: Numbers) -> Any:
     for row, panel in zip(panels, numbers.parameters["panels"], strict=True):
         seed = panel["seed"]
         row[0].contour(x, y, numbers[f"loss_{seed}"], levels=10, colors="k", linewidths=0.5, linestyles="--")
-        row[0].contourf(x, y, numbers[f"error_{seed}"], levels=20, cmap="Blues_r", alpha=0.5)
+        row[0].contourf(x, y, numbers[f"error_{seed}"], levels=20, cmap="Blues_r", alpha=0.5).set_rasterized(True)
         sharpness = numbers[f"sharpness_{seed}"]
         row[1].contour(x, y, sharpness, levels=5, colors="k", linewidths=0.5, linestyles="--")
-        row[1].contourf(x, y, sharpness, levels=30, cmap="Blues", alpha=0.5)
+        row[1].contourf(x, y, sharpness, levels=30, cmap="Blues", alpha=0.5).set_rasterized(True)
         for axes in row[:2]:
             for path, colour in zip(numbers[f"run_gamma_{seed}"], colours, strict=True):
                 axes.plot(*path.T, color=colour, linewidth=1)
