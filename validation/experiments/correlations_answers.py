@@ -64,8 +64,8 @@ def _late(a: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[Finding]:
         Finding("W turns to the max-margin direction: at the end 1 - cosine is below 0.01", angle, low, high,
                 f"mean over the structures, 95 % bootstrap over {a['misalignment'].shape[-1]} seeds",
                 judged(low, high, at_most=0.01)),
-        Finding("As for two tokens, p(x) e^(-m_y(x)) ends proportional to the multipliers of the max margin: by the end "
-                "the log ratios lie within 0.1 of each other in nine of ten runs", value, under, over,
+        Finding("As for two tokens, p(x) e^(-m_y(x)) ends proportional to the multipliers of the max margin: by the "
+                "end the log ratios lie within 0.1 of each other in nine of ten runs", value, under, over,
                 f"share of {runs}; 95 % Clopper-Pearson interval", judged(under, over, at_least=0.9)),
         _exact("They do where all correlations and all outputs' correlations are equal and not negative",
                float(a["profile_error"][_equal(parameters), parameters["outputs"].index("orthonormal")].max()),
