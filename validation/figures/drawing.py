@@ -128,8 +128,7 @@ def _check(definition: Definition, as_published: bool, quick: bool) -> None:
 
 
 def _how_to_go_on(request: Request) -> str:
-    stores = [path for path in request.kept() if path.suffix == ".db"]
-    if not stores:
+    if not request.kept():
         return "interrupted; nothing was kept"
-    names = ", ".join(str(path) for path in stores)
-    return f"interrupted; what is done is kept in {names}: draw the same figure into the same folder to go on"
+    kept = f"what is done is kept in {request.store}.*.db"
+    return f"interrupted; {kept}: draw the same figure into the same folder to go on"
