@@ -76,7 +76,8 @@ def test_findings_carry_intervals_and_the_picture_is_drawn(numbers):
     for finding in numbers.findings:
         assert finding.low <= finding.value <= finding.high
     first = numbers.findings[0]
-    assert first.statement.startswith("Two classes") and first.outcome == "supported"
+    assert first.statement.startswith("Two classes")
+    assert first.outcome == "supported"
     experiment.FIGURES[0].draw(numbers, False).canvas.draw()
 
 

@@ -1,5 +1,7 @@
 """The experiment on correlations: structures, the perceptron limit, measures and sentences, at a tiny size."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -84,7 +86,7 @@ def test_turns_count_the_reversals_of_margins():
     by_hand = 0
     for token in range(2):
         moves = np.diff(run["margin"][:, token])
-        by_hand += sum(a * b < 0 for a, b in zip(moves, moves[1:], strict=False))
+        by_hand += sum(a * b < 0 for a, b in itertools.pairwise(moves))
     assert experiment.turns(run) == by_hand / 2 > 3
 
 

@@ -31,7 +31,8 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
 def test_a_jump_from_none_to_all_lies_in_between():
     found = crossing([1.0, 2.0, 3.0, 4.0], [0, 0, 20, 20], [20] * 4, draws=50)
     assert found.centre == pytest.approx(2.5, abs=1e-6)
-    assert np.isfinite(found.slope) and found.slope > 5.0
+    assert np.isfinite(found.slope)
+    assert found.slope > 5.0
 
 
 @pytest.mark.parametrize("hits", [[0, 1, 4], [6, 8, 10]])

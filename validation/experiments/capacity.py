@@ -160,7 +160,7 @@ def highest_accuracy(run: Trajectory) -> float:
     """Largest accuracy that `accuracy_optimum` finds for the problem, from several starts."""
     from ...analytics import accuracy_optimum
 
-    return accuracy_optimum(run.problem).lower
+    return float(accuracy_optimum(run.problem).lower)
 
 
 def _measures() -> tuple[Any, ...]:
@@ -210,7 +210,7 @@ def capacity(request: Request | None = None) -> Numbers:
     request = request or Request()
     size = QUICK if request.quick else FULL
     arrays: dict[str, Any] = {}
-    often = {"save": logarithmic(POINTS), "steps": size.steps, "observe": ("accuracy", "margin")}
+    often: dict[str, Any] = {"save": logarithmic(POINTS), "steps": size.steps, "observe": ("accuracy", "margin")}
 
     def seeds(count: int) -> range:
         return range(request.rng, request.rng + count)

@@ -65,7 +65,7 @@ def first_loss_excess(run: Trajectory) -> float:
     """L(W_1) - eta S, S = `first_step_interference`: the law puts it in (0, log M]."""
     from ...analytics import first_step_interference
 
-    return float(run["loss"][1]) - run.rule.learning_rate * first_step_interference(run.problem)
+    return float(run["loss"][1] - run.rule.learning_rate * first_step_interference(run.problem))
 
 
 def learning_rate(run: Trajectory) -> float:
@@ -77,7 +77,7 @@ def interference(run: Trajectory) -> float:
     """S, the slope of the loss after one step against a large rate."""
     from ...analytics import first_step_interference
 
-    return first_step_interference(run.problem)
+    return float(first_step_interference(run.problem))
 
 
 def peak_over_rate(run: Trajectory) -> float:
@@ -98,7 +98,7 @@ def imperfect(run: Trajectory) -> float:
 
 def imperfect_limit(run: Trajectory) -> float:
     """Number of imperfect steps at an infinite rate."""
-    return perceptron_steps(run.problem)
+    return float(perceptron_steps(run.problem))
 
 
 def turns(run: Trajectory) -> float:
@@ -111,7 +111,7 @@ def descent_constant(run: Trajectory) -> float:
     """Eta t L_t at the end, over its limit 1 / margin^2."""
     from ...analytics import hard_margin
 
-    return float(run.time[-1] * run["loss"][-1]) * hard_margin(run.problem).margin ** 2
+    return float(run.time[-1] * run["loss"][-1] * hard_margin(run.problem).margin ** 2)
 
 
 def _late(run: Trajectory) -> NDArray[np.bool_]:
@@ -179,14 +179,14 @@ def best_constant(run: Trajectory) -> float:
     """1 / margin^2, by quadratic programming."""
     from ...analytics import hard_margin
 
-    return hard_margin(run.problem).margin ** -2.0
+    return float(hard_margin(run.problem).margin ** -2.0)
 
 
 def equal_excess(run: Trajectory) -> float:
     """|W|^2 of the least W with equal margins, over 1 / margin^2, minus 1."""
     from ...analytics import equal_margins
 
-    return equal_margins(run.problem).squared_norm / best_constant(run) - 1.0
+    return float(equal_margins(run.problem).squared_norm / best_constant(run) - 1.0)
 
 
 def equal_optimal(run: Trajectory) -> float:
