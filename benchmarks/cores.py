@@ -1,7 +1,7 @@
-"""Does every thread have a core of its own right now? On a rented machine two processors can be halves of one core.
+"""Does every thread have a core of its own right now? If not, a timing with several of them says little.
 
-Whether they are is decided elsewhere and changes within seconds, unseen by the operating system: both are busy, and
-both are half as fast. A timing with several threads says something about a program only while they are whole.
+The operating system may put two threads on one processor for a while, and on a rented machine two processors can be
+halves of one core, which changes within seconds and is seen by nobody inside: both are busy, and half as fast.
 """
 
 from __future__ import annotations
