@@ -166,7 +166,7 @@ class NormalisedMemory:
         """Return (N, M): gain times outputs[y] @ n_x."""
         matrix, gain = self.matrix_and_gain(weights)
         with one_thread(self.n_tokens, self.n_classes, self.dim):
-            return gain * self._forward(matrix)[0] @ self.memory.outputs.T  # type: ignore[no-any-return]
+            return gain * self._forward(matrix)[0] @ self.memory.outputs.T
 
     def loss_and_gradient(self, weights: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
         """Return the loss and its gradient, shaped as the weights, in NumPy: the plain path, for rules of your own."""
@@ -211,7 +211,7 @@ class NormalisedMemory:
             moved = (pull - self.dim * shares * normal * np.sum(pull * normal, axis=0)) / roots
             return moved - shares * moved.sum(axis=0)  # type: ignore[no-any-return]
         moved = (pull - normal * np.sum(pull * normal, axis=1, keepdims=True)) / roots
-        return moved - moved.mean(axis=1, keepdims=True) if self.normalisation == "layer" else moved
+        return np.asarray(moved - moved.mean(axis=1, keepdims=True) if self.normalisation == "layer" else moved)
 
     def system(self, rule: Any, **options: Any) -> System | None:
         """Return this memory moved by one of the package's rules in compiled code; None for another rule."""

@@ -33,7 +33,7 @@ def rate_factor(state: State) -> float:
 def hidden_norm(state: State) -> NDArray[np.float64]:
     """(N,): the length of W e_x."""
     matrix, _ = state.problem.matrix_and_gain(state.weights)
-    return np.linalg.norm(state.problem.memory.inputs @ matrix.T, axis=1)
+    return np.asarray(np.linalg.norm(state.problem.memory.inputs @ matrix.T, axis=1))
 
 
 def normalised(state: State) -> NDArray[np.float64]:

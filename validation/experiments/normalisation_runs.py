@@ -94,7 +94,7 @@ def floor_of(problem: NormalisedMemory) -> float:
 
     if problem.normalisation == "none":
         return 0.0
-    return normalised_loss_floor(problem.memory, problem.gain, problem.normalisation == "layer").value
+    return float(normalised_loss_floor(problem.memory, problem.gain, problem.normalisation == "layer").value)
 
 
 def largest_loss(problem: NormalisedMemory) -> float:

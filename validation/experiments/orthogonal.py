@@ -262,7 +262,7 @@ def orthogonal(request: Request | None = None) -> Numbers:
     ]
     uneven, rule = descent(8, "spread", "zipf", "axes", request.rng, 0.1)
     order = simulate(uneven, rule, steps=STEPS, observe=("margin",))
-    arrays = {measure.__name__: moved[measure.__name__] for measure in DESCENT}
+    arrays: dict[str, Any] = {measure.__name__: moved[measure.__name__] for measure in DESCENT}
     arrays |= {
         "learning_rate": np.array(RATES),
         "loss_constant": np.array(descent_loss_constant(2)),
@@ -283,7 +283,7 @@ def orthogonal(request: Request | None = None) -> Numbers:
 def _tokens(grid: dict[str, Any]) -> int:
     """Return the number of tokens in all cells of descent."""
     cells = math.prod(len(axis) for name, axis in grid.items() if name != "n_tokens") * len(RATES)
-    return cells * sum(grid["n_tokens"])
+    return int(cells * sum(grid["n_tokens"]))
 
 
 def findings(a: dict[str, Any], cells: int, tokens: int) -> tuple[Finding, ...]:
