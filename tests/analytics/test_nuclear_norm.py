@@ -64,6 +64,14 @@ def test_one_round_is_the_hard_margin_and_more_are_better():
     assert later.upper_margin < first.upper_margin
 
 
+def test_more_rounds_are_never_worse():
+    """In some rounds of this problem the new W is worse than the one before."""
+    memory = AssociativeMemory.random(5, 5, 5, rng=3, output_embedding="sphere")
+    answers = [nuclear_margin(memory, max_rounds=rounds) for rounds in range(1, 40)]
+    assert (np.diff([answer.margin for answer in answers]) >= 0.0).all()
+    assert (np.diff([answer.upper_margin for answer in answers]) <= 0.0).all()
+
+
 def test_needs_a_separable_problem():
     memory = AssociativeMemory([[1.0], [1.0]], [[1.0], [0.0]], [0, 1], [0.5, 0.5])
     with pytest.raises(InputError, match="nuclear_margin needs a separable problem"):
