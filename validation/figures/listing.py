@@ -58,8 +58,8 @@ def told(findings: Sequence[Finding]) -> str:
     margin = " " * (11 + numbers + 2)
     lines = [f"{'outcome':9}  {'number':{numbers}}  finding"]
     for each in findings:
-        words = textwrap.wrap(each.statement, max(30, width - len(margin)))
-        words += textwrap.wrap(f"({each.basis})", max(30, width - len(margin)))
+        words = textwrap.wrap(each.statement, max(30, width - len(margin)), break_on_hyphens=False)
+        words += textwrap.wrap(f"({each.basis})", max(30, width - len(margin)), break_on_hyphens=False)
         lines.append(f"{each.outcome:9}  {each.number:{numbers}}  {words[0]}")
         lines += [margin + line for line in words[1:]]
     return "\n".join(lines)
