@@ -57,7 +57,10 @@ def _lost(figure: Any, axes: Any, numbers: Numbers) -> None:
     axes.plot(first, places, "s--", color=style.SLOW, markersize=3.5, linewidth=1.0)
     axes.set(xscale="log", xlabel=r"learning rate $\eta$", ylabel=r"correlation $\alpha$", title="(c) lost runs")
     axes.set_yticks(places, [f"{value:g}" for value in correlations])
-    axes.text(rates[-1], 0.35, "$W$ itself\nspikes", color=style.SLOW, fontsize=7.5, ha="right", va="center")
+    axes.text(
+        0.97, 0.03, "$W$ itself\nspikes", color=style.SLOW, fontsize=7.5, ha="right", va="bottom",
+        transform=axes.transAxes, linespacing=1.0,
+    )  # fmt: skip
     axes.legend(
         title="half are lost,\nrank", fontsize=7.5, title_fontsize=7.5, loc="lower left", labelspacing=0.2,
         borderpad=0.1,
