@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from traindyn.analytics import normalised_loss_floor
+from traindyn.analytics import normalised_floor, normalised_loss_floor
 from traindyn.errors import InputError
 
 
@@ -64,6 +64,22 @@ def test_no_vector_of_that_length_does_better(shape, gain):
         scores = np.concatenate([tries, near[label]]) @ outputs.T
         best += np.min(np.log(np.exp(scores).sum(axis=1)) - scores[:, label]) / shape[0]
     assert best >= floor.value - floor.gap
+
+
+def test_the_gap_tells_of_a_bad_point(monkeypatch):
+    """Were the solver to stop anywhere else, the gap would be at least what is missing."""
+    memory = problem(random_outputs(4, 5, seed=8))
+    best = normalised_loss_floor(memory, 2.0)
+    generator = np.random.default_rng(2)
+
+    def anywhere(ahead, gain):
+        point = generator.normal(size=ahead.shape[1])
+        return gain * point / np.linalg.norm(point)
+
+    monkeypatch.setattr(normalised_floor, "_best", anywhere)
+    for _ in range(20):
+        worse = normalised_loss_floor(memory, 2.0)
+        assert worse.value - worse.gap <= best.value < worse.value
 
 
 def test_a_class_amid_the_others_rests_inside_the_ball():

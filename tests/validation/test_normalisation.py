@@ -50,6 +50,10 @@ def test_arrival_counts_from_the_last_step_that_is_away():
     assert runs.floor_excess(Run(problem, loss=floor * np.array([9.0, 1.5]))) == pytest.approx(0.5)
     assert math.isnan(runs.floor_excess(Run(two("none"), loss=[1.0])))
     assert runs.floor_of(two("none")) == 0.0
+    layer = two("layer")
+    apart = layer.memory.outputs[0] - layer.memory.outputs[1]
+    bound = 2.0 * np.linalg.norm(apart - apart.mean())
+    assert runs.floor_of(layer) == pytest.approx(math.log1p(math.exp(-bound)), rel=1e-12)
 
 
 def test_shares_of_bounds():
