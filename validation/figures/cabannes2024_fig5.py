@@ -137,7 +137,7 @@ def _ordered(cycle: TwoCycle) -> list[float]:
     return sorted(cycle.loss.tolist())
 
 
-def first_unstable(memory: AssociativeMemory, rates: Array, multipliers: Array) -> float:
+def _first_unstable(memory: AssociativeMemory, rates: Array, multipliers: Array) -> float:
     """Return the first rate at which the cycle's multiplier passes 1, between the given ones."""
     from scipy.optimize import brentq
 
@@ -159,7 +159,7 @@ def _findings(memories: dict[int, AssociativeMemory], arrays: dict[str, Any]) ->
     end = arrays["end_loss"][int(np.argmin(np.abs(arrays["end_rate"] - fast)))]
     away = float(max(np.abs(end[:, None] - arrays["cycle_loss"]).min(axis=1)))
     ends_there = multiplier < 1.0 and closure <= 1e-12 and away < 1e-12
-    lost = first_unstable(memories[9], arrays["cycles_rate"], arrays["cycles_multiplier"])
+    lost = _first_unstable(memories[9], arrays["cycles_rate"], arrays["cycles_multiplier"])
     run = simulate(memories[39], GradientDescent(slow), steps=FALL[1], observe=("sharpness",), save=at(FALL),
                    initial=landscape.weights(memories[39], np.array(PANELS[0][2])))  # fmt: skip
     late, peak = float(run["sharpness"][-1]), float(arrays["run_sharpness_39"][1].max())
