@@ -152,7 +152,7 @@ def test_blocks_and_directions_in_the_small_size():
 def test_the_small_size_as_a_whole():
     numbers = factorised.factorised(Request(quick=True))
     outcomes = {finding.statement.split(" ")[0]: finding.outcome for finding in numbers.findings}
-    assert len(numbers.findings) == 25
+    assert len(numbers.findings) == 26
     assert outcomes["W"] == "supported"
     (definition,) = factorised.FIGURES
     assert definition.is_experiment

@@ -79,6 +79,8 @@ def rising(request: Request) -> tuple[dict[str, Any], list[Finding]]:
 
 def spikes(request: Request) -> tuple[dict[str, Any], list[Finding]]:
     """Spikes and lost runs of two tokens by correlation, frequency, rank, scale, start and rate."""
+    from ...dynamics import Status
+
     quick = request.quick
     rates = np.geomspace(0.3, 30.0, 10 if quick else 25).tolist()
     correlations = (0.0, 0.5, 0.8, STRONG) if quick else CORRELATIONS
@@ -96,6 +98,7 @@ def spikes(request: Request) -> tuple[dict[str, Any], list[Finding]]:
     )  # fmt: skip
     # correlation, frequency, rank, scale, start, seed, rate
     lost = cube["is_lost"] > 0.0
+    overflown = lost & (cube.status == Status.NOT_FINITE)
     spiked = np.nan_to_num(cube["spike"]) > runs.SPIKE
     whole_lost = whole["is_lost"][:, :, 0, 0, 0, 0] > 0.0
     whole_spiked = np.nan_to_num(whole["spike"][:, :, 0, 0, 0, 0]) > runs.SPIKE
@@ -124,6 +127,10 @@ def spikes(request: Request) -> tuple[dict[str, Any], list[Finding]]:
         share(
             f"Factors do not: with correlation {STRONG:g} and rate {rates[at]:.3g} most runs are lost for ever, at "
             "every scale of the start", int(everywhere.sum()), each, basis, at_least=0.5,
+        ),
+        share(
+            "Lost runs are lost for ever: both factors grow until they overflow", int(overflown.sum()),
+            int(lost.sum()), "all lost runs of the grid, within 2000 steps", exact=True, at_least=1.0,
         ),
         ratio(
             f"At correlation {STRONG:g} they are lost at rates eta at which W itself does not even spike yet (least "
