@@ -63,7 +63,7 @@ def _settling(axes: Any, numbers: Numbers) -> None:
 def _spikes(axes: Any, numbers: Numbers) -> None:
     rates, batches, start = numbers["learning_rate"], numbers["batch_size"], math.log(2.0)
     often, alpha = float(numbers["frequencies"][0]), float(numbers["correlation"][-1])
-    for k, (rate, colour) in enumerate(zip(rates, _colours(rates.size), strict=True)):
+    for k, colour in enumerate(_colours(rates.size)):
         middle, bars = _spread(numbers["peak"][-1, k])
         at = batches * 1.09 ** (k - (rates.size - 1) / 2.0)
         axes.errorbar(at, middle, bars, color=colour, marker="o", markersize=3.5, linewidth=1.1, elinewidth=0.7)

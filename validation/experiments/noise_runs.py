@@ -100,10 +100,13 @@ def _late(values: Floats) -> Floats:
 
 
 def settled(run: Trajectory) -> float:
-    """T_settle = 1 + the last step with a wrong token; infinite where that lies in the last tenth of the run."""
+    """T_settle = 1 + the last step with a wrong token; where that lies in the last tenth, the length of the run.
+
+    The length is a lower bound then; the median over runs of which more than half settle does not depend on it.
+    """
     wrong = np.flatnonzero((_clean(run) <= 0.0).any(axis=1))
     last = int(wrong[-1]) + 1 if wrong.size else 0
-    return float(run.step[last]) if last <= 0.9 * run.step[-1] else math.inf
+    return float(run.step[last if last <= 0.9 * run.step[-1] else -1])
 
 
 def last_rise(run: Trajectory) -> float:

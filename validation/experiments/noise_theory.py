@@ -21,8 +21,8 @@ class Rest:
     Attributes: for two tokens the deviation of gamma_1 and the lift of the mean margin above that of the minimum (for
     others 0); the loss above that of the minimum, and the longest relaxation time in steps.
 
-    At rest the mean step is zero, so that with independent inputs the mean sigmoid of each margin m is 1 - rho, whatever
-    the rate and the batch. To second order in the swing this lifts m by (1/2 - rho) Var(m).
+    At rest the mean step is zero, so that with independent inputs the mean sigmoid of each margin m is 1 - rho,
+    whatever the rate and the batch. To second order in the swing this lifts m by (1/2 - rho) Var(m).
     """
 
     deviation: float
