@@ -75,7 +75,7 @@ def spike_map(request: Request = Request()) -> Numbers:  # noqa: B008  (frozen)
     ------
     FileError : a store of another experiment. KeyboardInterrupt : interrupted; what is done is kept in the stores.
 
-    Cost: 1.7 million runs in full, 20 s of CPU time; 5 s when quick.
+    Cost: 1.7 million runs in full, 16 s of CPU time; 3 s when quick.
 
     Source: review of Cabannes, Simsek, Bietti 2024, next check N1; Proposition 5; the laws of
     `traindyn.analytics.spike_duration`.
@@ -185,7 +185,7 @@ FIGURES = (
     Definition(
         "cabannes2024.review.spike_map",
         "Map of the loss spikes of two tokens, and where the laws of their height and duration hold",
-        20.0,
+        16.0,
         spike_map,
         draw,
         published=False,

@@ -83,7 +83,7 @@ def spike_map_optimisers(request: Request = Request()) -> Numbers:  # noqa: B008
     ------
     FileError : a store of another experiment. KeyboardInterrupt : interrupted; what is done is kept in the stores.
 
-    Cost: 50 x 46 cells of 1000 steps a rule, Adam's one by one: 25 s of CPU time; 3 s when quick.
+    Cost: 50 x 46 cells of 1000 steps a rule, Adam's one by one: 11 s of CPU time; 2 s when quick.
 
     Source: review of Cabannes, Simsek, Bietti 2024, section 4 (extra); their discussion of adaptive optimisers.
 
@@ -216,11 +216,11 @@ FIGURES = (
     Definition(
         "cabannes2024.review.spike_map_optimisers",
         "Map of the loss spikes of two tokens under momentum and Adam",
-        25.0,
+        11.0,
         spike_map_optimisers,
         draw,
         published=False,
-        quick_seconds=3.0,
+        quick_seconds=2.0,
         caption=(
             "Frequencies $(0.85, 0.15)$, from $W = 0$, matched by the speed under a constant gradient (heavy "
             "ball) or by the length of the first step (Adam). Above: peak loss; white: the loss never rises; "

@@ -45,7 +45,7 @@ def two_tokens(request: Request = Request()) -> Numbers:  # noqa: B008  (frozen)
     ------
     FileError : a store of another experiment. KeyboardInterrupt : interrupted; what is done is kept in the stores.
 
-    Cost: 23,000 runs of 1e4 steps, 60 flows, 112 runs of 1e6 steps, 4,000 of 500: 20 s of CPU time; 4 s when quick.
+    Cost: 23,000 runs of 1e4 steps, 60 flows, 112 runs of 1e6 steps, 4,000 of 500: 12 s of CPU time; 3 s when quick.
 
     Source: review of Cabannes, Simsek, Bietti 2024, first experiment E2; Proposition 5, Theorem 4 and their errata.
 
@@ -159,7 +159,7 @@ FIGURES = (
     Definition(
         "cabannes2024.review.two_tokens",
         "Two correlated tokens: spikes, recovery, and the constants of late training",
-        20.0,
+        12.0,
         two_tokens,
         draw,
         published=False,
