@@ -8,7 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from traindyn.validation.figures import Definition, Finding, Numbers, figure, figures
+from traindyn.validation.figures import Definition, Finding, Numbers, Request, figures
+from traindyn.validation.figures.catalogue import find
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "gallery.py"
 
@@ -69,11 +70,10 @@ def test_pictures_are_there_and_small(tool: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("name", ["cabannes2024.fig1", "cabannes2024.fig2"])
-def test_the_record_is_what_the_code_finds(tool: ModuleType, tmp_path: Path, name: str) -> None:
+def test_the_record_is_what_the_code_finds(tool: ModuleType, name: str) -> None:
     record = tool.recorded()[name]
     for published, key in ((False, "findings"), (True, "published_findings")):
-        drawn = figure(name, tmp_path, as_published=published)
-        now = drawn.findings
+        now = find(name).compute(Request(as_published=published)).findings
         assert [each.statement for each in now] == [each["statement"] for each in record[key]]
         for new, old in zip(now, tool.findings(record, key), strict=True):
             assert new.value == pytest.approx(old.value, rel=1e-9)  # another processor may round otherwise
