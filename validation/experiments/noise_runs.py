@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...dynamics import (
-    AssociativeMemory,
-    GradientDescent,
-    GradientNoise,
-    Measure,
-    StochasticGradientDescent,
-    StochasticGradientFlow,
-)
-
 if TYPE_CHECKING:
-    from ...dynamics import Trajectory
+    from ...dynamics import AssociativeMemory, Measure, Trajectory
 
 Floats = NDArray[np.float64]
 
@@ -35,21 +26,29 @@ RISE = 1e-12
 
 def tokens(correlation: float) -> AssociativeMemory:
     """Return the two tokens."""
+    from ...dynamics import AssociativeMemory
+
     return AssociativeMemory.two_tokens(correlation, FREQUENCIES)
 
 
 def descent(correlation: float, learning_rate: float) -> tuple[Any, Any]:
     """Full batch."""
+    from ...dynamics import GradientDescent
+
     return tokens(correlation), GradientDescent(learning_rate)
 
 
 def batches(correlation: float, learning_rate: float, batch_size: int, seed: int) -> tuple[Any, Any]:
     """Minibatches."""
+    from ...dynamics import StochasticGradientDescent
+
     return tokens(correlation), StochasticGradientDescent(learning_rate, batch_size)
 
 
 def gradient_noise(correlation: float, learning_rate: float, batch_size: int, seed: int) -> tuple[Any, Any]:
     """Stochastic flow with the covariance of minibatches."""
+    from ...dynamics import GradientNoise, StochasticGradientFlow
+
     noise = GradientNoise(batch_size, learning_rate)
     return tokens(correlation), StochasticGradientFlow(noise, learning_rate / SUBSTEPS)
 
@@ -57,6 +56,7 @@ def gradient_noise(correlation: float, learning_rate: float, batch_size: int, se
 def constant_noise(correlation: float, learning_rate: float, batch_size: int, seed: int) -> tuple[Any, Any]:
     """Stochastic flow whose noise keeps for ever the size that it has at the start, the same in every direction."""
     from ...analytics import gradient_noise_covariance
+    from ...dynamics import StochasticGradientFlow
 
     memory = tokens(correlation)
     variance = float(np.trace(gradient_noise_covariance(memory, memory.initial_weights())))
@@ -69,17 +69,23 @@ def wrong_labels(
     correlation: float, label_noise: float, learning_rate: float, batch_size: int, seed: int
 ) -> tuple[Any, Any]:
     """Minibatches of tokens with noisy labels."""
+    from ...dynamics import StochasticGradientDescent
+
     return tokens(correlation).with_label_noise(label_noise), StochasticGradientDescent(learning_rate, batch_size)
 
 
 def larger(label_noise: float, learning_rate: float, batch_size: int, seed: int) -> tuple[Any, Any]:
     """Minibatches of a random memory with as many classes as tokens and noisy labels."""
+    from ...dynamics import AssociativeMemory, StochasticGradientDescent
+
     memory = AssociativeMemory.random(N_TOKENS, N_TOKENS, DIM, rng=seed)
     return memory.with_label_noise(label_noise), StochasticGradientDescent(learning_rate, batch_size)
 
 
 def noisy_inputs(correlation: float, input_noise: float, batch_size: int, seed: int) -> tuple[Any, Any]:
     """Minibatches of tokens with noisy inputs."""
+    from ...dynamics import StochasticGradientDescent
+
     return tokens(correlation), StochasticGradientDescent(1.0, batch_size, input_noise)
 
 
@@ -183,6 +189,8 @@ def swings(steps: int) -> tuple[Measure, ...]:
     >>> [measure.name for measure in swings(200)]
     ['swing_16', 'swing_32', 'swing_64']
     """
+    from ...dynamics import Measure
+
     firsts = [2**k for k in range(4, 40) if 2 ** (k + 1) <= steps]
     return tuple(Measure(f"swing_{first}", ("margin",), Swing(first)) for first in firsts)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...dynamics import AssociativeMemory
 from .noise_runs import FREQUENCIES, tokens
+
+if TYPE_CHECKING:
+    from ...dynamics import AssociativeMemory
 
 Floats = NDArray[np.float64]
 
