@@ -45,3 +45,9 @@ def test_at_the_critical_rate_there_is_no_evidence() -> None:
     evidence = CLAIM.evaluate(beyond)
     # at its birth the cycle attains the left side
     np.testing.assert_allclose(evidence.quantity[0], evidence.bound[0], rtol=1e-3)
+
+
+def test_at_large_rates_the_right_side_is_nearly_attained() -> None:
+    case = CLAIM.family.case(CLAIM.family.show | {"fraction": 300.0})
+    evidence = CLAIM.evaluate(case)
+    assert 0.97 < evidence.bound[1] / evidence.quantity[1] < 1.0
