@@ -152,7 +152,7 @@ def test_findings_of_the_small_size(numbers):
     told = {finding.statement: finding for finding in numbers.findings}
     assert len(told) == len(numbers.findings)
     outcomes = [finding.outcome for finding in numbers.findings]
-    assert outcomes[:5] == ["supported"] * 5  # the laws in their regime, the bound everywhere
+    assert outcomes[:6] == ["supported"] * 6  # the laws in their regime, the bound everywhere
     assert told["At rates up to 2/lambda_max(0) the loss never rises"].outcome == "supported"
     for start in ("The naive regime", "Above 2/lambda_max(0)", "Where alpha p_1 > p_2, spikes begin", "After 4000"):
         assert next(found for text, found in told.items() if text.startswith(start)).outcome == "refuted", start

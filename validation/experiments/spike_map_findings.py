@@ -11,7 +11,7 @@ from .intervals import proportion
 from .spike_map_laws import ROUNDING, STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -53,17 +53,21 @@ def of_the_laws(grid: Map, wide: Map, law: Laws, kept: Flags) -> tuple[Finding, 
     inside = law.in_regime
     share, low, high = proportion(int((kept & inside).sum()), int(inside.sum()))
 
-    def both(statement: str, part: str) -> Finding:
-        right = [int((getattr(one.agrees, part) & one.law.in_regime).sum()) for one in (grid, wide)]
+    def both(statement: str, flags: Callable[[Map], Flags]) -> Finding:
+        right = [int((flags(one) & one.law.in_regime).sum()) for one in (grid, wide)]
         cells = [int(one.law.in_regime.sum()) for one in (grid, wide)]
         return counted(
             statement, sum(right), sum(cells), f"cells of the regime ({cells[0]} of the grid, {cells[1]} of a wide one)"
         )
 
     return (
-        both("In the regime, exactly ceil(x) steps are misclassified, whatever the rate", "duration"),
-        both("In the regime, L > log 2 for exactly the number of steps that the law says", "above"),
-        both("In the regime, the peak lies between K (alpha p_1 - p_2) p_2 and that plus log 2", "peak"),
+        both("In the regime, exactly ceil(x) steps are misclassified, whatever the rate",
+             lambda one: one.agrees.duration),
+        both("In the regime, L > log 2 for exactly the number of steps that the law says",
+             lambda one: one.agrees.above),
+        both("In the regime, the peak lies between K (alpha p_1 - p_2) p_2 and that plus log 2",
+             lambda one: one.agrees.peak),
+        both("In the regime there is at most one spike, which lasts as long as L > log 2", _one_spike),
         Finding(
             "The three laws together hold in at least 99.9 % of random settings in the regime", share, low, high,
             f"exact binomial 95 % interval over {int(inside.sum())} random settings", judged(low, high, at_least=0.999),
@@ -74,6 +78,13 @@ def of_the_laws(grid: Map, wide: Map, law: Laws, kept: Flags) -> tuple[Finding, 
             grid.spikes.size + wide.spikes.size, "cells",
         ),
     )  # fmt: skip
+
+
+def _one_spike(one: Map) -> Flags:
+    """Return where there is at most one spike, and it lasts as long as the loss is above that of the start."""
+    measured = one.measured
+    alike: Flags = measured["spike_duration"] == measured["steps_above_initial"]
+    return (measured["spike_count"] <= 1.0) & alike
 
 
 def of_the_naive_regime(grid: Map, wide: Map) -> tuple[Finding, ...]:
