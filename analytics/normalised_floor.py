@@ -60,7 +60,7 @@ def normalised_loss_floor(memory: Memory, gain: float, centred: bool = False) ->
     >>> memory = SimpleNamespace(inputs=np.eye(3), outputs=np.eye(3), targets=np.arange(3), frequencies=np.ones(3) / 3)
     >>> floor = normalised_loss_floor(memory, gain=2.0)
     >>> round(floor.value, 9), floor.gap < 1e-12, floor.margins.round(6).tolist()
-    (0.159124573, True, [2.44949, 2.44949, 2.44949])
+    (0.159287685, True, [2.44949, 2.44949, 2.44949])
     """
     if not (np.isfinite(gain) and gain > 0.0):
         raise InputError("gain must be positive and finite", gain)
