@@ -20,8 +20,9 @@ from ..compile import compiled
 from .borrowing import borrowed
 from .descent_adaptive import Adaptation, adapt_rows
 from .descent_arguments import Record, Rows
-from .descent_record import NOT_FINITE, REACHED_END, SCALARS, STOPPED, holds, is_due, summarise
+from .descent_record import NOT_FINITE, REACHED_END, SCALARS, STOPPED, is_due, summarise
 from .descent_tiles import chosen_row
+from .parameters import descend, fill_rows, save_row, squared_norm
 from .products import (
     multiply,
     multiply_add_left_transposed,
@@ -95,41 +96,14 @@ def fill_gradient(embeddings: Embeddings, places: Places) -> None:
 
 
 @compiled()
-def _fill_rows(embeddings: Embeddings, weights: Vector, places: Places, rows: Rows) -> bool:
-    """Fill the residual, losses, margins and whether the target comes first; return whether all are finite."""
-    scores = places.scores
-    for token in range(scores.shape[0]):
-        target = embeddings.targets[token]
-        loss, margin = residual_row(scores[token], target, weights[token], places.residual[token])
-        if not (loss < math.inf and abs(margin) < math.inf):
-            return False
-        rows.losses[token], rows.margins[token] = loss, margin
-        first = margin >= 0.0
-        if margin == 0.0:
-            for label in range(target):
-                first = first and scores[token, label] < scores[token, target]
-        rows.firsts[token] = 1.0 if first else 0.0
-    return True
-
-
-@compiled()
-def _squared(matrix: Matrix) -> float:
-    total = 0.0
-    for row in range(matrix.shape[0]):
-        for column in range(matrix.shape[1]):
-            total += np.float64(matrix[row, column]) ** 2
-    return total
-
-
-@compiled()
 def _rate_gain(embeddings: Embeddings, places: Places) -> float:
     """Return |dL/dA|^2 + |dL/dB|^2 in units of |dL/dW|^2, W within its blocks; 1 where that is zero."""
     whole = 0.0
     for block in range(embeddings.inputs.shape[0]):
         multiply_left_transposed(places.residual, embeddings.inputs[block], places.across)
         multiply_left_transposed(embeddings.outputs[block], places.across, places.square)
-        whole += _squared(places.square)
-    return _squared(places.gradient) / whole if whole > 0.0 else 1.0
+        whole += squared_norm(places.square)
+    return squared_norm(places.gradient) / whole if whole > 0.0 else 1.0
 
 
 @compiled()
@@ -142,7 +116,7 @@ def _imbalance(parameters: Matrix, embeddings: Embeddings, places: Places) -> fl
         right = parameters[(blocks + block) * side : (blocks + block + 1) * side]
         multiply_left_transposed(left, left, places.balance)
         multiply_add_left_transposed(-1.0, right, right, places.balance)
-        total += _squared(places.balance)
+        total += squared_norm(places.balance)
     return math.sqrt(total)
 
 
@@ -158,30 +132,7 @@ def _look(
         current[_GAIN] = _rate_gain(embeddings, places)
     if wanted.shape[0] > 0 and wanted[1] != 0:
         current[_IMBALANCE] = _imbalance(parameters, embeddings, places)
-    if due:
-        for column in range(record.scalars.shape[1]):
-            record.scalars[next_row, column] = current[column]
-        if record.margins.shape[0] > 0:
-            for token in range(rows.margins.shape[0]):
-                record.margins[next_row, token] = rows.margins[token]
-    if record.stop_column < 0:
-        return False
-    return bool(holds(current[record.stop_column], record.stop_relation, record.stop_threshold))
-
-
-@compiled()
-def _descend(parameters: Matrix, gradient: Matrix, velocity: Matrix, momentum: float, rate: float) -> None:
-    """Move the parameters, with velocity <- momentum velocity + gradient where there is momentum."""
-    number = parameters.dtype.type
-    state, slope, kept = parameters.reshape(-1), gradient.reshape(-1), velocity.reshape(-1)
-    length, share = number(rate), number(momentum)
-    if kept.shape[0] == 0:
-        for place in range(state.shape[0]):
-            state[place] -= length * slope[place]
-    else:
-        for place in range(state.shape[0]):
-            kept[place] = share * kept[place] + slope[place]
-            state[place] -= length * kept[place]
+    return save_row(current, rows, record, next_row, due)
 
 
 @compiled()
@@ -209,6 +160,7 @@ def factorised_slice(
     places = borrowed(places)
     rows = borrowed(rows)
     record = borrowed(record)
+    targets, frequencies = embeddings.targets, embeddings.frequencies
     step = start
     while True:
         due = is_due(record, next_row, step)
@@ -218,7 +170,7 @@ def factorised_slice(
         fill_scores(parameters, embeddings, places)
         sloped = False
         if looked:
-            if not _fill_rows(embeddings, embeddings.frequencies, places, rows):
+            if not fill_rows(places.scores, targets, frequencies, places.residual, rows):
                 return step, next_row, NOT_FINITE
             if wanted.shape[0] > 0 and wanted[0] != 0:
                 fill_gradient(embeddings, places)
@@ -231,7 +183,7 @@ def factorised_slice(
             return step, next_row, REACHED_END
         if drawn or not looked:
             weights = token_weights[chosen_row(step - start, token_weights.shape[0])]
-            if not _fill_rows(embeddings, weights, places, rows):
+            if not fill_rows(places.scores, targets, weights, places.residual, rows):
                 return step, next_row, NOT_FINITE
         if not sloped:
             fill_gradient(embeddings, places)
@@ -239,7 +191,7 @@ def factorised_slice(
         if adaptation.first_moment.shape[0] > 0:
             adapt_rows(0, parameters.shape[0], parameters, places.gradient, adaptation, rate, step)
         else:
-            _descend(parameters, places.gradient, velocity, momentum, rate)
+            descend(parameters, places.gradient, velocity, momentum, rate)
         step += 1
 
 

@@ -26,7 +26,7 @@ class Saved(dict):
 
 
 def test_height_is_the_rise_above_the_least_before():
-    assert runs.height(np.array([1.0, 0.5, 0.7, 0.4, 0.9, 0.2])) == pytest.approx(0.5)
+    assert runs.height(np.array([1.0, 0.5, 0.7, 0.9, 0.4, 0.6])) == pytest.approx(0.4)
     assert runs.height(np.array([3.0, 2.0, 1.0])) <= 0.0
 
 
