@@ -124,7 +124,10 @@ def entry(definition: Definition, record: Record) -> list[str]:
             parts.append("".join(f"- {quirk}\n" for quirk in definition.quirks))
         parts.append("</details>\n")
     parts.append(commands(definition))
-    parts.append(f"{cost(definition)} Drawn at {record['size']} size in {record['cpu_seconds']:g} of them.\n")
+    parts.append(
+        f"{cost(definition)} Drawn here at {record['size']} size, in "
+        f"{record['cpu_seconds']:g} CPU seconds with compilation.\n"
+    )
     return parts
 
 
@@ -188,8 +191,8 @@ def run_of(record: Record) -> str:
     """Return where the numbers on the page come from, in a sentence."""
     return (
         f"The numbers are those of a run at {record['size']} size with seed {record['seed']} by traindyn "
-        f"{record['version']} ({record['libraries']}; {record['processor']}; {record['cpu_seconds']:g} CPU seconds; "
-        f"data sha256 {record['data_sha256'][:12]})."
+        f"{record['version']} ({record['libraries']}; {record['processor']}; {record['cpu_seconds']:g} CPU seconds "
+        f"with compilation; data sha256 {record['data_sha256'][:12]})."
     )
 
 

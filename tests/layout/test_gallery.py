@@ -108,7 +108,7 @@ def test_one_figure_goes_through_the_whole_tool(
         page = texts[tool.EXPERIMENTS / "tiny.md"]
         assert f"| open | The share \\| of runs | {value} [0.1, 0.6] | 95 % interval |" in page
         assert f"a run at {size} size with seed 0" in page
-        assert f"Drawn at {size} size" in texts[tool.GALLERY]
+        assert f"Drawn here at {size} size" in texts[tool.GALLERY]
         assert record["picture"] == "test.tiny.svg"
     monkeypatch.setattr(tool, "LARGEST_SVG", 10)
     assert tool.drawn(definition, 100.0)["picture"] == "test.tiny.png"
