@@ -29,7 +29,8 @@ def draw(numbers: Numbers, as_published: bool) -> Any:
     _constants(panels["constant"], numbers)
     _angles(panels["angle"], numbers)
     for letter, (name, axes) in zip("abcde", panels.items(), strict=True):
-        axes.set_title(f"({letter})", loc="left", fontsize=8.5)
+        title = f"({letter})" if name != "map" else f"({letter})  share of runs with a spike"
+        axes.set_title(title, loc="left", fontsize=8.5)
         if name != "map":
             style.open_frame(axes)
     return figure
@@ -58,16 +59,10 @@ def _map(axes: Any, numbers: Numbers) -> None:
                 text = "1" if value == 1.0 else f"{value:.1f}"[1:] if value < 0.95 else ".9"
                 axes.text(place, row, text, ha="center", va="center", fontsize=6.5, color=style.INK)
     axes.set_yticks(range(len(names)), [name.replace("-", "\N{MINUS SIGN}") for name in names], fontsize=7.5)
-    axes.set_xticks(range(len(rates)), [_short(rate) for rate in rates], fontsize=7)
+    axes.set_xticks(range(len(rates)), [f"{rate:g}".removeprefix("0") for rate in rates], fontsize=6.5)
     axes.tick_params(length=0)
     axes.set_xlabel("rate, in units of\n1/sharpness at $W = 0$")
     axes.spines[:].set_visible(False)
-
-
-def _short(rate: float) -> str:
-    if rate >= 1000.0 and rate % 1000.0 == 0.0:
-        return f"{rate / 1000:.0f}k"
-    return f"{rate:g}".removeprefix("0") if rate < 1.0 else f"{rate:g}"
 
 
 def _first(axes: Any, numbers: Numbers) -> None:
