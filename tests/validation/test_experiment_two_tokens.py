@@ -85,6 +85,9 @@ def test_exponents_and_constants_by_hand():
     assert runs.final_offset(run) == pytest.approx(constant / 1e8, rel=1e-5)
     assert math.isnan(runs.offset_constant(with_modes(limit + 1.0 / time, 5.0, time, correlation=-0.5)))
     assert math.isnan(runs.exponent(with_modes(limit, 5.0, time)))  # it stands at its limit
+    # only the last decade counts
+    bent = np.where(time < 1e6, time**-0.2, 1e6**0.3 * time**-0.5)
+    assert runs.exponent(with_modes(limit + bent, 5.0, time)) == pytest.approx(-0.5, rel=1e-9)
 
 
 def test_growth_by_hand():
