@@ -135,7 +135,7 @@ def test_findings_follow_the_numbers(numbers):
         ("crowd.late_slope", 1.0, "go on as log t", "supported"), ("growth_identity", 0.1, "|W|^2", "refuted"),
         ("growth.norm_exponent", 0.25, "comes to rest, also", "refuted"),
         ("growth.norm_exponent", 0.25, "batches of one", "supported"),
-        ("crowd.norm_exponent", 0.1, "of descent goes on", "refuted"), ("shrunk", 0.9, "shrunk", "refuted"),
+        ("crowd.norm_exponent", 0.1, "of descent grows", "refuted"), ("shrunk", 0.9, "shrunk", "refuted"),
         ("crowd.floor_excess", 1e-4, "stays more", "refuted"),
         ("gain.loss_constant", 1.0, "1 - 1/M", "supported"), ("gain.loss_constant", 1.1, "1 - 1/M", "refuted"),
         ("gain.late_slope", 0.0, "log growth back", "refuted"), ("gain.loss_per_time", 1.0, "N times", "refuted"),
