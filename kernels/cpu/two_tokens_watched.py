@@ -170,8 +170,9 @@ def _count(states: Matrix, at: int, age: Any, loss: Any, before: Any, inside: An
     store(states, at + INITIAL * LANES, initial)
     higher = load(states, at + ABOVE * LANES)
     store(states, at + ABOVE * LANES, select(loss > initial * above, higher + 1.0, higher))
-    rises = (loss > before * above) & (age > 0.0)
-    store(states, at + LAST_RISE * LANES, select(rises, age, load(states, at + LAST_RISE * LANES)))
+    # at index 0 the loss before is that of another run, and a rise would note index 0, which means none
+    last = load(states, at + LAST_RISE * LANES)
+    store(states, at + LAST_RISE * LANES, select(loss > before * above, age, last))
 
 
 @compiled(inline=True)
