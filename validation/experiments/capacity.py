@@ -197,7 +197,7 @@ def capacity(request: Request | None = None) -> Numbers:
     What `Request.sweep` raises.
 
     Cost: 12 800 runs with two classes and 6400 with N classes, to step 10 000, and 4000 decisions of separability,
-    about 15 minutes; quick: about 10 s; once compiled.
+    about 400 s; quick: about 12 s; once compiled.
 
     Source: Cabannes, Simsek, Bietti 2024, Section 5; Cover 1965.
 
@@ -256,7 +256,7 @@ FIGURES: tuple[Definition, ...] = (
     Definition(
         "cabannes2024.review.capacity",
         "Capacity: what can be stored, and what gradient descent stores",
-        900.0,
+        400.0,
         capacity,
         draw,
         caption=(
@@ -264,9 +264,9 @@ FIGURES: tuple[Definition, ...] = (
             "class a token: the transition moves to the right on the axis $d^2/N$ as N grows (lines: logistic fits in "
             "log d). (c) The number of tokens that descent stores against d, mean and the middle 80 % of the seeds, "
             "slow and fast rate; the dashed line grows as $d^2$. (d) Of the separable problems with two classes, how "
-            "many descent has solved by step t. (e) $d^2/N$ at the half-way points of (b) against log N: a straight "
-            "line, where the dashed line would be a capacity proportional to $d^2$, the dotted one a capacity "
-            "proportional to d. (f) Which tokens are stored below capacity, by fifths of the frequencies."
+            "many descent has solved by step t. (e) $d^2/N$ at the half-way points of (b) against N, with a line "
+            "fitted in log N; dashed: a capacity proportional to $d^2$, dotted: to d. (f) Which tokens are stored "
+            "below capacity, by fifths of the frequencies."
         ),
         published=False,
         quick_seconds=12.0,

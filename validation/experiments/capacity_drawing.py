@@ -66,7 +66,7 @@ def _slow(axes: Any, numbers: Numbers) -> None:
                 counts = table.setdefault(round(float(ratio), 6), [0, 0])
                 counts[0] += int((at[yes] <= time).sum())
                 counts[1] += int(yes.sum())
-        known = sorted((ratio, *proportion(*counts)) for ratio, counts in table.items() if counts[1] >= 5)
+        known = sorted((ratio, *proportion(*counts)) for ratio, counts in table.items() if counts[1] >= 20)
         x, value, low, high = np.array(known).T
         axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
         label = f"$t = 10^{{{np.log10(time):.0f}}}$"
@@ -83,9 +83,11 @@ def _transitions(axes: Any, numbers: Numbers) -> None:
         fine = np.geomspace(dims[0], dims[-1], 200)
         axes.plot(fine**2 / n, 1 / (1 + np.exp(-slope * np.log(fine / half))), color=colour, linewidth=0.9)
         hits, runs = solved.sum(axis=1), solved.shape[1]
-        _shares(axes, dims**2 / n, hits, runs, color=colour, marker=mark, label=f"$N = {n}$")
-    axes.legend(loc="upper left", fontsize=7, handlelength=1.0, borderaxespad=0.0, labelspacing=0.25)
-    axes.set(xlabel="$d^2/N$", ylabel="separable, $N$ classes", xlim=(0, None), ylim=(-0.03, 1.05))
+        _shares(axes, dims**2 / n, hits, runs, color=colour, marker=mark)
+        axes.text(half**2 / n, 1.06, str(n), color=colour, fontsize=7.5, ha="center")
+    axes.text(0.02, 1.06, "$N =$", fontsize=7.5)
+    axes.set(xlabel="$d^2/N$", ylabel="separable, $N$ classes", xlim=(0, None), ylim=(-0.03, 1.12))
+    axes.set_yticks(np.linspace(0, 1, 6))
 
 
 def _half_way(axes: Any, numbers: Numbers) -> None:
@@ -95,11 +97,11 @@ def _half_way(axes: Any, numbers: Numbers) -> None:
     fine = np.geomspace(n[0], n[-1], 100)
     shown = f"${gain:.2f}\\,\\log N {'-' if offset < 0 else '+'} {abs(offset):.2f}$"
     axes.plot(fine, gain * np.log(fine) + offset, color=style.FAST, linewidth=1.1, label=shown)
+    line = value[0] * fine / n[0]
     flat = np.full_like(fine, value[0])
     axes.plot(fine, flat, color=style.SLOW, linewidth=1.0, linestyle=(0, (4, 2)), label="$d^2 \\propto N$")
-    axes.plot(
-        fine, value[0] * fine / n[0], color=style.SOFT, linewidth=1.0, linestyle=(0, (1, 1.5)), label="$d \\propto N$"
-    )
+    seen = line <= 1.05 * value.max()
+    axes.plot(fine[seen], line[seen], color=style.SOFT, linewidth=1.0, linestyle=(0, (1, 1.5)), label="$d \\propto N$")
     axes.errorbar(n, value, [value - low, high - value], color=style.INK, marker="o", markersize=3.5, linestyle="none",
                   linewidth=0.8)  # fmt: skip
     axes.legend(loc="upper left", fontsize=7.5, handlelength=1.6, borderaxespad=0.0)
