@@ -76,8 +76,8 @@ def initial_sharpness(memory: AssociativeMemory) -> float:
     $\mathrm{Cov}(u) \otimes \sum_x p(x) e_x e_x^\top$, and the eigenvalues are products.
 
     >>> from traindyn.dynamics import AssociativeMemory
-    >>> round(initial_sharpness(AssociativeMemory.two_tokens(0.95, (0.75, 0.25))), 6)
-    0.490687
+    >>> round(initial_sharpness(AssociativeMemory.two_tokens(0.95, (0.75, 0.25))), 4)
+    0.4907
     """
     centred = memory.outputs - memory.outputs.mean(axis=0)
     inputs = (memory.inputs * memory.frequencies[:, None]).T @ memory.inputs
