@@ -180,7 +180,7 @@ def _descent(arrays: Mapping[str, Any], parameters: Mapping[str, Any], derived: 
         excess = np.concatenate([best_excess(arrays, n, column) for n in parameters["optimum_sizes"]])
         value, low, high = bootstrap(excess)
         found.append(Finding(
-            f"Where not all can be stored ({name} frequencies), descent ends at the best accuracy known",
+            f"Where not all can be stored ({name} frequencies), descent ends within 0.001 of the best accuracy known",
             value, low, high,
             f"mean accuracy missed at the rate 0.3 in {len(excess)} problems that are not separable; 95 % bootstrap",
             judged(low, high, at_most=0.001),
