@@ -37,7 +37,7 @@ def noise(request: Request | None = None) -> Numbers:
     ------
     What `Request.sweep` raises.
 
-    Cost: about 4 minutes of one core, once compiled; quick: about 8 s.
+    Cost: about 4 minutes of one core, once compiled; quick: about 5 s.
 
     Source: open question of the review on noise; Cabannes, Simsek, Bietti 2024, equations (6), (7).
 
@@ -214,7 +214,7 @@ FIGURES = (
     Definition(
         "cabannes2024.review.noise",
         "Noise: minibatches, wrong labels, noisy inputs and stochastic flows",
-        230.0,
+        215.0,
         noise,
         draw,
         caption=(
@@ -229,7 +229,7 @@ FIGURES = (
             "loss."
         ),
         published=False,
-        quick_seconds=9.0,
+        quick_seconds=5.0,
         question=(
             "Does noise (minibatches, wrong labels, noisy inputs) change when two correlated tokens are learned, "
             "the spike of the loss, or how far the margins swing and grow?"
