@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 
 from ..figures import Numbers, style
+from .intervals import proportion
 from .limited_capacity_findings import FAR, PILOT, ZERO
 
 EXPONENT_COLOURS = ("#d9a72e", "#d55e00", "#0072b2", "#0b2545")  # uniform is light, steep is dark
 EXPONENT_MARKS = ("o", "s", "D", "^")
 SHOWN = 1.0  # exponent of the panel on training
 EXAMPLES = "ABCD"
+RANKS = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 8), (9, 12), (13, 19), (20, 30))  # drawn as one point each
 
 
 def draw(numbers: Numbers, as_published: bool) -> Any:
     """Return the figure; there is no published version."""
-    figure = style.canvas(6.8, 7.2)
-    above, below = figure.subfigures(2, 1, height_ratios=(1.0, 2.9))
+    figure = style.canvas(6.8, 6.2)
+    above, below = figure.subfigures(2, 1, height_ratios=(1.0, 2.7))
     for index, axes in enumerate(above.subplots(1, 4)):
         _example(axes, numbers, index)
     (left, right), (ranks, training) = below.subplots(2, 2)
@@ -87,21 +89,28 @@ def _by_count(axes: Any, numbers: Numbers, name: str, label: str) -> None:
     style.open_frame(axes)
 
 
+BINS = ((1, 1), (2, 2), (3, 5), (6, 10), (11, 20), (21, 30))
+
+
 def _ranks(axes: Any, numbers: Numbers) -> None:
-    """Draw how often the token of each rank is forgotten, for 30 tokens."""
+    """Draw how often tokens are forgotten by bins of ranks, for 30 tokens, with the interval of a single token."""
     row = int(np.flatnonzero(numbers["count"] == 30)[0])
     problems = numbers["excess"].shape[-1]
+    top = 0.5
     for j, exponent in enumerate(numbers["exponent"]):
-        share = numbers["forgotten"][row, j, :30] / problems
-        axes.plot(
-            np.arange(1, 31), share, color=EXPONENT_COLOURS[j], marker=EXPONENT_MARKS[j], markersize=2.8, linewidth=0.8,
+        lost = [numbers["forgotten"][row, j, first - 1 : last].mean() for first, last in BINS]
+        bars = np.array([proportion(round(count), problems) for count in lost])
+        top = max(top, float(bars[:, 2].max()))
+        axes.errorbar(
+            np.arange(len(BINS)) + 0.07 * (j - 1.5), bars[:, 0], np.abs(bars[:, 1:] - bars[:, :1]).T, linewidth=1.1,
+            color=EXPONENT_COLOURS[j], marker=EXPONENT_MARKS[j], markersize=3.5, elinewidth=0.9,
             label=f"$a = {exponent:g}$",
         )  # fmt: skip
     axes.axhline(0.5, color=style.SOFT, linewidth=0.6, linestyle=(0, (1, 2)))
-    axes.text(30, 0.505, "a coin", ha="right", va="bottom", fontsize=8, color=style.SOFT)
-    axes.set(xscale="log", xlabel="rank of the token, $N = 30$", ylabel="share forgotten", ylim=(-0.01, 0.56))
-    axes.set_xticks([1, 2, 3, 5, 10, 20, 30], labels=["1", "2", "3", "5", "10", "20", "30"])
-    axes.set_xticks([], minor=True)
+    axes.text(0.0, 0.51, "a coin", ha="center", va="bottom", fontsize=8, color=style.SOFT)
+    names = [str(first) if first == last else f"{first}-{last}" for first, last in BINS]
+    axes.set_xticks(range(len(BINS)), labels=names)
+    axes.set(xlabel="rank of the token, $N = 30$", ylabel="share forgotten", ylim=(-0.01, 1.08 * top))
     style.open_frame(axes)
 
 
@@ -125,10 +134,11 @@ def _training(axes: Any, numbers: Numbers) -> None:
         )  # fmt: skip
         bars[0].set_zorder(3)
     axes.plot(count, numbers["at_start"][:, column], color=style.SOFT, linewidth=0.8, linestyle=(0, (1, 1.5)))
-    last = float(numbers["at_start"][-1, column])
-    axes.text(count[-1], last + 0.02, "begins there", ha="right", fontsize=8, color=style.SOFT)
-    axes.set(xscale="log", xlabel="tokens $N$", ylabel=f"runs that pass the best, $a = {SHOWN:g}$", ylim=(0, 1.03))
+    begins = "share that begins there"
+    axes.plot([], [], color=style.SOFT, linewidth=0.8, linestyle=(0, (1, 1.5)), label=begins)
+    axes.set(xscale="log", xlabel="tokens $N$", ylabel=f"runs that pass the best, $a = {SHOWN:g}$", ylim=(-0.02, 1.48))
     axes.set_xticks(count, labels=[f"{n:.0f}" for n in count])
     axes.set_xticks([], minor=True)
-    axes.legend(loc="best", labelspacing=0.25, fontsize=8)
+    axes.set_yticks([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    axes.legend(loc="upper center", ncols=2, labelspacing=0.25, columnspacing=1.0, handlelength=1.8, fontsize=7.5)
     style.open_frame(axes)
