@@ -92,8 +92,9 @@ def limited_capacity(request: Request = Request()) -> Numbers:  # noqa: B008  (f
         ``share``, ``share_low``, ``share_high``: of problems with an excess, with 95 % intervals; ``mean...`` of the
         excess likewise; ``best_error``, ``best_step``, ``last_error`` (start, count, exponent, problem, rule).
 
-    Source: spec section 4.1 (E3); the paper's Section 5.1. Cost: 20000 problems at half a millisecond, 24000 runs of
-    2000 steps: about two minutes of CPU.
+    Source: the third experiment that the review of the paper asks for; the paper's Section 5.1.
+
+    Cost: 20000 problems at half a millisecond, 24000 runs of 2000 steps: about two minutes of CPU.
 
     >>> numbers = limited_capacity(Request(quick=True))
     >>> numbers["excess"].shape, bool((numbers["excess"] >= 0.0).all())

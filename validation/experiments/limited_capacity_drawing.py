@@ -14,7 +14,6 @@ EXPONENT_COLOURS = ("#d9a72e", "#d55e00", "#0072b2", "#0b2545")  # uniform is li
 EXPONENT_MARKS = ("o", "s", "D", "^")
 SHOWN = 1.0  # exponent of the panel on training
 EXAMPLES = "ABCD"
-RANKS = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 8), (9, 12), (13, 19), (20, 30))  # drawn as one point each
 
 
 def draw(numbers: Numbers, as_published: bool) -> Any:
