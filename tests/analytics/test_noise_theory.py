@@ -104,11 +104,10 @@ def test_the_law_of_one_token_is_the_logit_of_a_beta_variable() -> None:
 def test_the_law_of_one_token_among_others_is_that_of_the_flow() -> None:
     noisy = td.AssociativeMemory.two_tokens(0.0, (0.8, 0.2)).with_label_noise(0.2)
     rule = td.StochasticGradientFlow(td.GradientNoise(1, 2.0), dt=0.2)
-    margins = np.concatenate([
-        td.simulate(noisy, rule, steps=150_000, rng=seed, observe=("margin",))["margin"][5000:, :2] for seed in range(24)
-    ])  # fmt: skip
-    # deviations have standard errors of 0.02 and 0.05 (from the spread of the runs), means of 0.02 and 0.03; without the
-    # gradients' part of the noise both deviations would be 1.97
+    results = [td.simulate(noisy, rule, steps=150_000, rng=seed, observe=("margin",)) for seed in range(24)]
+    margins = np.concatenate([run["margin"][5000:, :2] for run in results])
+    # deviations have standard errors of 0.02 and 0.05 (from the spread of the runs), means of 0.02 and 0.03; without
+    # the gradients' part of the noise both deviations would be 1.97
     for token, frequency, error in ((0, 0.8, 0.02), (1, 0.2, 0.05)):
         mean, deviation = analytics.label_noise_equilibrium(0.2, 4.0, 1, frequency)
         assert margins[:, token].mean() == pytest.approx(mean, abs=5 * error)
