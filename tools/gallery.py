@@ -231,8 +231,9 @@ def main() -> None:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; `traindyn figures` lists them")
     records = {name: record for name, record in recorded().items() if name in known}
     for name in () if given.pages else given.names or known:
-        records[name] = drawn(known[name], given.limit)
-        print(f"{name}: {records[name]['size']}, {records[name]['cpu_seconds']:g} CPU seconds", flush=True)
+        record = drawn(known[name], given.limit)
+        print(f"{name}: {record['size']}, {record['cpu_seconds']:g} CPU seconds", flush=True)
+        records = {**recorded(), name: record}  # read anew: another call may draw other figures meanwhile
         ordered = {each: records[each] for each in known if each in records}
         RECORD.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     texts = pages(known.values(), records)
