@@ -52,7 +52,7 @@ def sizes_of(n_tokens: int, n_classes: int, dim: int, whole_rows: bool) -> Sizes
     """Return the cut of a problem; `whole_rows` of scores where they are kept.
 
     >>> sizes_of(1000, 100_000, 64, False)
-    Sizes(tile=72, columns=1024, height=32)
+    Sizes(tile=63, columns=1024, height=32)
     """
     columns = n_classes if whole_rows else min(n_classes, _COLUMNS)
     tile = _part(n_tokens, _TILE if dim < _WIDE else _WIDE_TILE, _TILES, _FEWEST_TOKENS)
@@ -82,9 +82,10 @@ def scratch_of(
     """Return the work arrays of a team of up to `threads` members, with D or Q of a `width`, and `packed` numbers."""
     lengths = scratch_numbers(sizes, n_tokens, n_classes, dim, width, batch)
     scores, points, drawn, products = (np.empty((threads, length), dtype) for length in lengths)
+    pulled_packed, weights_packed = (np.empty(length, dtype) for length in packed)
     return Scratch(
         scores, points, drawn, products, np.empty((batch or n_tokens, width), dtype),
-        *(np.empty(length, dtype) for length in packed), np.empty((dim, batch), dtype),
+        pulled_packed, weights_packed, np.empty((dim, batch), dtype),
         np.empty(batch, np.int64), np.full(batch, 1.0 / batch if batch else 0.0),
     )  # fmt: skip
 

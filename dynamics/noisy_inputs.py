@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class NoisyInputSystem(WeightSystem):
         self.largest_slice = self._samples.largest_slice
         sizes = sizes_of(n_tokens, n_classes, dim, False)
         rows = rows_of(n_tokens, 0, sizes.tile)
-        self._slice = noisy_input_slice
+        self._slice: Callable[..., tuple[int, int, int]] = noisy_input_slice
         self._before = self._transposed, memory_of(problem, sizes, dtype, False)
         self._spread = float(rule.input_noise)
         shapes = (rule.batch_size, dim), (rule.batch_size, dim), (rule.batch_size, n_classes), (n_tokens, dim)
