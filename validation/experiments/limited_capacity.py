@@ -94,7 +94,7 @@ def limited_capacity(request: Request = Request()) -> Numbers:  # noqa: B008  (f
 
     Source: the third experiment that the review of the paper asks for; the paper's Section 5.1.
 
-    Cost: 20000 problems at half a millisecond, 24000 runs of 2000 steps: about two minutes of CPU.
+    Cost: 20000 problems at half a millisecond, 24000 runs of 2000 steps: about one minute of CPU.
 
     >>> numbers = limited_capacity(Request(quick=True))
     >>> numbers["excess"].shape, bool((numbers["excess"] >= 0.0).all())
@@ -212,7 +212,7 @@ FIGURES = (
     Definition(
         "cabannes2024.review.limited_capacity",
         "More tokens than the plane can hold: how often the cross entropy forgets what could be kept, and which",
-        120.0,
+        60.0,
         limited_capacity,
         draw,
         caption=(
@@ -223,7 +223,7 @@ FIGURES = (
             "on its way, where the minimiser is not it."
         ),
         published=False,
-        quick_seconds=10.0,
+        quick_seconds=4.0,
         question=(
             "When tokens outnumber dimensions, how often does the minimiser of the cross entropy forget what a better "
             "W would keep, which tokens does it forget, and does training pass the better W on its way?"

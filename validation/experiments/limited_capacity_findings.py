@@ -167,7 +167,7 @@ def _passing(a: Mapping[str, Any], rule: int) -> Finding:
     zero = proportion(*_passed(a, ZERO, rule))[0]
     name = "Descent" if rule == DESCENT else "Stochastic descent (batch 10)"
     return Finding(
-        f"{name} from far away passes the best classifier before it settles elsewhere, in most problems",
+        f"{name} from far away passes the best classifier on its way, in most problems whose minimiser is another",
         value, low, high,
         f"{passed} of {problems} problems with an excess, all settings, 95 % interval; from W = 0: {zero:.2f}",
         judged(low, high, at_least=0.5),
