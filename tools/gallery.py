@@ -37,13 +37,14 @@ Record = dict[str, Any]
 def drawn(definition: Definition, limit: float) -> Record:
     """Draw every version of a figure, put the pictures in their place, and return what was found."""
     quick = definition.quick_seconds is not None and definition.seconds > limit
+    resumed = any(WORK.glob(f"{definition.name}{'-quick' if quick else ''}.*.db"))
     before = time.process_time()
     result = figure(definition.name, WORK, quick=quick, progress=sys.stderr.isatty())
     spent = time.process_time() - before
     facts = json.loads(result.provenance.read_text(encoding="utf-8"))
     record: Record = {name: facts[name] for name in ("size", "version", "seed", "processor", "libraries")}
     record |= {
-        "cpu_seconds": float(f"{spent:.2g}"),
+        "cpu_seconds": None if resumed else float(f"{spent:.2g}"),  # None: a part was done by a call that was killed
         "data_sha256": facts["sha256"]["npz"],
         "findings": facts["findings"],
         "picture": placed(definition, result, as_published=False),
@@ -124,10 +125,7 @@ def entry(definition: Definition, record: Record) -> list[str]:
             parts.append("".join(f"- {quirk}\n" for quirk in definition.quirks))
         parts.append("</details>\n")
     parts.append(commands(definition))
-    parts.append(
-        f"{cost(definition)} Drawn here at {record['size']} size, in "
-        f"{record['cpu_seconds']:g} CPU seconds with compilation.\n"
-    )
+    parts.append(f"{cost(definition)} Drawn here at {record['size']} size, {spent_on(record)}.\n")
     return parts
 
 
@@ -191,9 +189,15 @@ def run_of(record: Record) -> str:
     """Return where the numbers on the page come from, in a sentence."""
     return (
         f"The numbers are those of a run at {record['size']} size with seed {record['seed']} by traindyn "
-        f"{record['version']} ({record['libraries']}; {record['processor']}; {record['cpu_seconds']:g} CPU seconds "
-        f"with compilation; data sha256 {record['data_sha256'][:12]})."
+        f"{record['version']} ({record['libraries']}; {record['processor']}; {spent_on(record)}; "
+        f"data sha256 {record['data_sha256'][:12]})."
     )
+
+
+def spent_on(record: Record) -> str:
+    """Return what the run took, in words."""
+    spent = record["cpu_seconds"]
+    return "in several goes" if spent is None else f"in {spent:g} CPU seconds with compilation"
 
 
 def function(definition: Definition) -> str:
@@ -232,10 +236,10 @@ def main() -> None:
     records = {name: record for name, record in recorded().items() if name in known}
     for name in () if given.pages else given.names or known:
         record = drawn(known[name], given.limit)
-        print(f"{name}: {record['size']}, {record['cpu_seconds']:g} CPU seconds", flush=True)
-        records = {**recorded(), name: record}  # read anew: another call may draw other figures meanwhile
-        ordered = {each: records[each] for each in known if each in records}
-        RECORD.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"{name}: {record['size']}, {spent_on(record)}", flush=True)
+        drawn_by_now = {**recorded(), name: record}  # read anew: another call may draw other figures meanwhile
+        records = {each: drawn_by_now[each] for each in known if each in drawn_by_now}
+        RECORD.write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     texts = pages(known.values(), records)
     pictures = {record.get(key) for record in records.values() for key in ("picture", "published_picture")}
     stale = [page for page in EXPERIMENTS.glob("*.md") if page not in texts]
