@@ -93,7 +93,8 @@ def run_steps(
         attach(error, collected(Status.FAILED, str(error)))
         raise
     run = collected(status, message)
-    assert run is not None
+    if run is None:
+        raise InputError("a run starts where everything is finite", message, "start from smaller weights")
     return run
 
 

@@ -176,7 +176,12 @@ class FactorisedMemory(_Structured):
         if not isinstance(balanced, (bool, np.bool_)):
             raise InputError("balanced must be True or False", repr(balanced))
         count = _checked_blocks(blocks, memory.dim)
-        start = deviation * random_generator(rng).standard_normal((2, memory.dim, width))
+        start = random_generator(rng).standard_normal((2, memory.dim, width))
+        with np.errstate(over="ignore"):
+            largest = memory.dim * width * (deviation * np.abs(start).max()) ** 2
+        if not largest < math.inf:
+            raise InputError("scale must leave W = A B^T within the range of float64", deviation, "pass a smaller one")
+        start *= deviation
         if balanced:
             start = _balanced(start, count)
         values = {"memory": memory, "rank": width, "scale": deviation, "balanced": bool(balanced), "blocks": count}

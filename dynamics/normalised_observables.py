@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,9 @@ def gain(state: State) -> float:
 
 
 def rate_factor(state: State) -> float:
-    """1/|W|^2: the direction W/|W| moves as at |W| = 1 with the learning rate times this."""
-    return weight_norm(state) ** -2
+    """1/|W|^2: the direction W/|W| moves as at |W| = 1 with the learning rate times this; infinite at W = 0."""
+    squared = weight_norm(state) ** 2
+    return 1.0 / squared if squared > 0.0 else math.inf
 
 
 def hidden_norm(state: State) -> NDArray[np.float64]:

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from .descent_work import constant
 from .parameter_system import ParameterSystem, is_moved
+from .stochastic import GradientNoise
 
 
 def normalised_system(
@@ -18,8 +20,18 @@ def normalised_system(
     dtype: str,
     generator: np.random.Generator | None,
 ) -> NormalisedSystem | None:
-    """Return the system of a memory with a normalisation under a rule of the package; None for any other rule."""
-    return NormalisedSystem(problem, rule, initial, dtype, generator) if is_moved(problem, rule, form) else None
+    """Return the system of a memory with a normalisation under a rule of the package; None for any other rule.
+
+    Raises: InputError for gradient noise under batch normalisation, whose tokens have no gradients of their own.
+    """
+    if not is_moved(problem, rule, form):
+        return None
+    if problem.normalisation == "batch" and isinstance(getattr(rule, "noise", None), GradientNoise):
+        raise InputError(
+            "gradient noise is that of the gradients of single tokens, which batch normalisation mixes", rule.noise,
+            "draw batches with StochasticGradientDescent, or take another normalisation",
+        )  # fmt: skip
+    return NormalisedSystem(problem, rule, initial, dtype, generator)
 
 
 class NormalisedSystem(ParameterSystem):

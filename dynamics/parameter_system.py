@@ -40,12 +40,17 @@ _RULES = (GradientDescent, StochasticGradientDescent, StochasticGradientFlow, Ad
 def is_moved(problem: Any, rule: Any, form: str | None) -> bool:
     """Return whether a `ParameterSystem` moves the problem by the rule; a rule of the user's own is left to Python.
 
-    Raises: InputError for a form other than the weights, and for noise that is defined for W alone.
+    Raises: InputError for a form other than the weights, for input noise, and for noise that is defined for W alone.
     """
     if type(rule) not in _RULES:
         return False
     if form not in (None, "weights"):
         raise InputError(f"a {type(problem).__name__} moves in weights only", f"form={form!r}", "leave form out")
+    if getattr(rule, "input_noise", 0.0) > 0.0:
+        raise InputError(
+            f"input noise is defined for an AssociativeMemory, not for a {type(problem).__name__}",
+            f"input_noise={rule.input_noise!r}", "pass input_noise=0, or the memory itself",
+        )  # fmt: skip
     if isinstance(rule, StochasticGradientFlow) and not isinstance(rule.noise, GradientNoise) and rule.noise > 0.0:
         raise InputError(
             f"additive noise is defined for W, not for the weights of a {type(problem).__name__}",

@@ -232,6 +232,12 @@ def test_stop_and_failure():
     assert np.isfinite(lost["loss"]).all()
 
 
+def test_a_start_with_infinite_scores_is_refused():
+    start = np.full((2, 8, 3), 1e200)
+    with pytest.raises(InputError, match="starts where everything is finite"):
+        simulate(PROBLEMS["factors"], GradientDescent(1.0), steps=5, initial=start, observe="loss")
+
+
 def test_ties_are_answered_by_the_first_class():
     run = simulate(BlockMemory(MEMORY, 1), GradientDescent(1.0), steps=0, observe=("accuracy_first_index", "accuracy"))
     assert run["accuracy"][0] == 0.0
@@ -274,6 +280,7 @@ def test_digest_tells_starts_and_structures_apart():
         ({"memory": 1, "rank": 2}, "memory must be an AssociativeMemory"),
         ({"rank": 0}, "rank must be an integer >= 1"),
         ({"rank": 2, "scale": 0.0}, "scale must be a finite number > 0"),
+        ({"rank": 2, "scale": 1e200}, "within the range of float64"),
         ({"rank": 2, "balanced": "yes"}, "balanced must be True or False"),
         ({"rank": 2, "blocks": 3}, "one of 1, 2, 4, 8"),
     ],
@@ -289,6 +296,9 @@ def test_what_cannot_be_moved():
         simulate(problem, GradientDescent(1.0), steps=1, form="particles")
     with pytest.raises(InputError, match="additive noise is defined for W"):
         simulate(problem, StochasticGradientFlow(0.1, dt=0.1), steps=1)
+    for structured in PROBLEMS.values():
+        with pytest.raises(InputError, match="input noise is defined for an AssociativeMemory"):
+            simulate(structured, StochasticGradientDescent(1.0, 2, input_noise=0.1), steps=1)
     with pytest.raises(InputError, match=r"initial must have shape \(2, 8, 3\)"):
         simulate(problem, GradientDescent(1.0), steps=1, initial=np.zeros((2, 8, 2)))
     with pytest.raises(InputError, match="must have shape"):

@@ -16,9 +16,11 @@ from traindyn.dynamics import (
     AssociativeMemory,
     GradientDescent,
     GradientFlow,
+    GradientNoise,
     NormalisedMemory,
     Problem,
     StochasticGradientDescent,
+    StochasticGradientFlow,
     Trajectory,
     at,
     schedules,
@@ -249,3 +251,16 @@ def test_what_cannot_move_it_is_refused() -> None:
         simulate(problem(), GradientFlow(), time=1.0)
     with pytest.raises(InputError, match="weights only"):
         simulate(problem(), GradientDescent(1.0), steps=1, form="particles")
+    with pytest.raises(InputError, match="input noise is defined for an AssociativeMemory"):
+        simulate(problem(), StochasticGradientDescent(1.0, 2, input_noise=0.1), steps=1)
+    flow = StochasticGradientFlow(GradientNoise(1, 0.5), dt=0.1)
+    with pytest.raises(InputError, match="which batch normalisation mixes"):
+        simulate(problem("batch"), flow, steps=1)
+    loss = simulate(problem("unit"), flow, steps=50, rng=0)["loss"]
+    assert loss[-1] < loss[0]
+
+
+def test_the_rate_factor_of_zero_weights_is_infinite() -> None:
+    run = simulate(problem(start=np.zeros((4, 4))), GradientDescent(1.0), steps=1, observe="rate_factor")
+    assert run["rate_factor"][0] == np.inf
+    assert run["rate_factor"][1] == pytest.approx(np.linalg.norm(run.final) ** -2)
