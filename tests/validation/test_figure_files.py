@@ -277,3 +277,16 @@ def test_definitions_that_contradict_themselves_are_refused():
         catalogue._add({"test.tiny": TINY}, (TINY,), "here")
     with pytest.raises(InputError, match="must hold Definition"):
         catalogue._add({}, (compute,), "here")
+
+
+def test_another_package_brings_figures_by_an_entry_point(monkeypatch):
+    class Point:
+        name, value = "mine", "mine.figures:FIGURES"
+
+        def load(self):
+            return (TINY,)
+
+    monkeypatch.setattr(catalogue, "entry_points", lambda group: [Point()] if group == "traindyn.figures" else [])
+    table = catalogue._all.__wrapped__()
+    assert table["test.tiny"] is TINY
+    assert "cabannes2024.fig1" in table
