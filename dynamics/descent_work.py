@@ -21,6 +21,7 @@ _TILE = 72  # tokens
 _WIDE, _WIDE_TILE = 512, 216  # dimension from which on outputs come from memory: read for so many tokens at a time
 _COLUMNS = 1024  # classes: a tile of scores stays in the second cache
 _HEIGHT = 128  # rows of a square matrix
+_STRIP = 64
 _SHARED = 4  # many parts are a multiple of it
 _TILES, _FEWEST_TOKENS = 8, 45  # a small problem is cut into up to so many tiles of at least so many tokens
 _BLOCKS, _FEWEST_ROWS = 4, 30  # and its weights into so many blocks of rows; below, products get slower
@@ -104,14 +105,22 @@ def memory_of(problem: AssociativeMemory, sizes: Sizes, dtype: str, packs: bool)
     """Return the arrays of a problem in the order in which the loops read them."""
     from ..kernels.cpu.descent_tiles import packed_across, packed_along
 
-    inputs, transposed, outputs = (
-        constant(matrix, dtype) for matrix in (problem.inputs, problem.inputs.T, problem.outputs)
-    )
+    inputs, outputs = constant(problem.inputs, dtype), constant(problem.outputs, dtype)
+    transposed = constant(_transposed(inputs), dtype)
     if packs:
         across, along = packed_across(outputs, sizes.columns), packed_along(outputs, sizes.columns)
     else:
         across = along = np.empty(0, dtype)
     return Memory(inputs, transposed, outputs, across, along, problem.targets, problem.frequencies)
+
+
+def _transposed(matrix: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy of the transpose, made strip by strip: lines of memory are then read once, not once a number."""
+    result = np.empty(matrix.shape[::-1], matrix.dtype)
+    for first in range(0, matrix.shape[0], _STRIP):
+        strip = slice(first, first + _STRIP)
+        result[:, strip] = matrix[strip].T
+    return result
 
 
 def constant(array: NDArray[Any], dtype: str) -> NDArray[Any]:
