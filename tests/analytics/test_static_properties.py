@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from traindyn import analytics
+from traindyn.analytics import accuracy
+from traindyn.analytics.pairs import coordinates
 
 
 def memory(inputs, outputs, targets, frequencies):
@@ -64,6 +66,8 @@ def test_bounds_hold_the_optimum_of_all_subsets():
         optimum = best_by_subsets(problem)
         assert low <= optimum + 1e-12
         assert optimum <= high + 1e-12
+        # the bound itself: what is returned is lifted to the accuracy found, which would hide one that is too small
+        assert optimum <= accuracy._charged(coordinates(problem), problem.frequencies) + 1e-12
         assert error(problem, direction) == pytest.approx(1 - low, abs=1e-12)
         if exact:
             assert low == high == pytest.approx(optimum, abs=1e-12)
