@@ -33,7 +33,7 @@ def equal_margins(memory: Memory) -> EqualMargins:
     G_E the Gram matrix of the inputs, and of the centred outputs with a bar. It is the hard-margin solution, with
     1/gamma^2 = |W|^2 = sum of lambda, if and only if all lambda >= 0. One class a token and orthonormal outputs:
     1/gamma^2 = tr G^{-1} - 1^T G^{-1} 1 / N wherever (G^{-1})_{xy} <= (G^{-1} 1)_x / N for all x != y: equal
-    correlations, pairs, and rho^{|i-j|} with rho >= 0 are examples. Where all lambda > 0, gradient descent ends with
+    correlations are examples, and with rho >= 0 pairs and rho^{|i-j|}. Where all lambda > 0, gradient descent ends with
     p(x) e^{-m_y(x)} proportional to lambda_xy (Soudry et al. 2018), slowly where some are small.
 
     `memory`: independent inputs, affinely independent outputs; else raises `InputError`. Source: NEW. Proof: the least

@@ -182,6 +182,8 @@ def _checked_rate(learning_rate: float) -> float:
 
 def _space(memory: Memory) -> Coordinates:
     space = coordinates(memory)
+    if not space.unknowns:
+        raise InputError("no W changes the loss of this problem: all inputs are zero, or all outputs equal")
     if space.unknowns > _MOST_UNKNOWNS:
         raise SizeError(f"cycles are solved for up to {_MOST_UNKNOWNS} unknowns; this problem has {space.unknowns}")
     return space

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError, unknown_name
-from .numbers import finite_array, real
+from .numbers import finite_array, integer, real
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -118,14 +118,18 @@ def from_gram(gram: ArrayLike, dim: int | None = None) -> NDArray[np.float64]:
     """
     products = finite_array("gram", gram, dimensions=2, shape="(count, count)")
     count = len(products)
-    if products.shape != (count, count) or np.abs(products - products.T).max() > 1e-12 * np.abs(products).max():
-        raise InputError("gram must be a symmetric matrix", f"shape {products.shape}")
+    if (
+        not count
+        or products.shape != (count, count)
+        or np.abs(products - products.T).max() > 1e-12 * np.abs(products).max()
+    ):
+        raise InputError("gram must be a symmetric matrix with at least one row", f"shape {products.shape}")
     values, vectors = np.linalg.eigh((products + products.T) / 2.0)
     smallest = 8.0 * count * np.finfo(float).eps * float(np.abs(values).max())
     if values[0] < -smallest:
         raise InputError("gram must have no negative eigenvalue: it holds inner products", float(values[0]))
     kept = values > smallest
-    rank, width = int(kept.sum()), count if dim is None else dim
+    rank, width = int(kept.sum()), count if dim is None else integer("dim", dim, minimum=1)
     if rank > width:
         raise InputError(f"{count} embeddings with this gram span {rank} dimensions", f"dim {width}", "raise dim")
     rows = np.zeros((count, width))

@@ -202,3 +202,12 @@ def test_what_is_no_cycle_is_refused():
     )  # fmt: skip
     with pytest.raises(SizeError, match="up to 1000 unknowns; this problem has 1600"):
         two_cycle(wide, 1.0)
+
+
+@pytest.mark.parametrize("where", ["inputs", "outputs"])
+def test_a_problem_that_no_weights_change_is_refused(where):
+    embeddings = {"inputs": np.eye(2), "outputs": np.eye(2)} | {where: np.zeros((2, 2))}
+    memory = AssociativeMemory(embeddings["inputs"], embeddings["outputs"], [0, 1], [0.5, 0.5])
+    for solve in (minimiser_stability, two_cycle):
+        with pytest.raises(InputError, match="no W changes the loss"):
+            solve(memory, 1.0)

@@ -27,6 +27,8 @@ def test_inner_products_are_those_asked_for():
         ([[1.0, 0.5]], None, "symmetric"),
         (np.eye(4), 3, "span 4 dimensions"),
         ([[np.nan]], None, "gram"),
+        (np.zeros((0, 0)), None, "at least one row"),
+        (np.eye(2), 2.5, "dim must be an integer"),
     ],
 )
 def test_bad_gram_matrices_are_refused(gram, dim, match):

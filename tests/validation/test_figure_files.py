@@ -167,8 +167,22 @@ def test_files_appear_only_when_all_are_written(tmp_path, monkeypatch):
     real = os.replace
     monkeypatch.setattr(writing.os, "replace", looked)
     writing.write_together(tmp_path, {"a": b"1", "b": b"2"})
-    assert seen == [[".a.part", ".b.part"], [".b.part", "a"]]
+    assert [[name.split(".")[1] if name.endswith(".part") else f"{name}!" for name in names] for names in seen] == [
+        ["a", "b"], ["b", "a!"]
+    ]  # fmt: skip
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_another_call_that_writes_the_same_figure_meanwhile_does_no_harm(tmp_path, monkeypatch):
+    def meanwhile(source, target):
+        monkeypatch.setattr(writing.os, "replace", real)
+        writing.write_together(tmp_path, {"a": b"other", "b": b"other"})
+        real(source, target)
+
+    real = os.replace
+    monkeypatch.setattr(writing.os, "replace", meanwhile)
+    writing.write_together(tmp_path, {"a": b"own", "b": b"own"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"own", "b": b"own"}
 
 
 def test_a_folder_that_takes_no_files_is_refused_before_any_work(register):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from ...errors import FileError
 
 WAY_OUT = "choose another folder for the figure"
+_CALLS = itertools.count()
 
 
 def writable_folder(out: str | os.PathLike[str]) -> Path:
@@ -44,7 +46,8 @@ def write_together(folder: Path, contents: Mapping[str, bytes]) -> dict[str, Pat
     ------
     FileError : the disk is full, or the folder takes no files; nothing of this call is left behind.
     """
-    parts = {name: folder / f".{name}.part" for name in contents}
+    call = f"{os.getpid()}-{next(_CALLS)}"  # two calls that write one figure at a time take no part from each other
+    parts = {name: folder / f".{name}.{call}.part" for name in contents}
     try:
         for name, content in contents.items():
             with parts[name].open("wb") as stream:
