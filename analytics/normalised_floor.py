@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .arguments import positive
 from .protocol import Memory
 
 Floats = NDArray[np.float64]
 
 _SPHERE, _INSIDE = 1e-9, 200
+_SMALL = -45.0  # log(1 + M e^top) is M e^top to rounding, for fewer than hundreds of classes
 
 
 class LossFloor(NamedTuple):
@@ -62,9 +64,10 @@ def normalised_loss_floor(memory: Memory, gain: float, centred: bool = False) ->
     >>> round(floor.value, 9), floor.gap < 1e-12, floor.margins.round(6).tolist()
     (0.159287685, True, [2.44949, 2.44949, 2.44949])
     """
-    if not (np.isfinite(gain) and gain > 0.0):
-        raise InputError("gain must be positive and finite", gain)
+    gain = float(positive("gain", gain))
     outputs = np.asarray(memory.outputs, dtype=np.float64)
+    if len(outputs) < 2:
+        raise InputError("a loss needs at least two classes", f"{len(outputs)}")
     if centred:
         outputs = outputs - outputs.mean(axis=1, keepdims=True)
     targets, shares = np.asarray(memory.targets), np.asarray(memory.frequencies, dtype=np.float64)
@@ -72,7 +75,7 @@ def normalised_loss_floor(memory: Memory, gain: float, centred: bool = False) ->
     value = gap = 0.0
     for label in np.unique(targets):
         ahead = outputs[label] - np.delete(outputs, label, axis=0)
-        point = _best(ahead, float(gain))
+        point = _best(ahead, gain)
         loss, slope = _loss(ahead, point)
         share = float(shares[targets == label].sum())
         value += share * loss
@@ -91,6 +94,17 @@ def _loss(ahead: Floats, point: Floats) -> tuple[float, Floats]:
     return float(loss), -(weights / (np.exp(-top) + total)) @ ahead
 
 
+def _log_loss(ahead: Floats, point: Floats) -> tuple[float, Floats]:
+    """Return the logarithm of the loss and its gradient, also where the loss itself is below the range of float64."""
+    lead = -(ahead @ point)
+    top = float(lead.max())
+    if top > _SMALL:
+        loss, slope = _loss(ahead, point)
+        return float(np.log(loss)), slope / loss
+    weights = np.exp(lead - top)  # log(1 + x) = x
+    return top + float(np.log(weights.sum())), -(weights / weights.sum()) @ ahead
+
+
 def _best(ahead: Floats, gain: float) -> Floats:
     """Return the minimiser over the ball: on the sphere, or inside where the gradient vanishes there."""
     from scipy.optimize import minimize
@@ -98,10 +112,10 @@ def _best(ahead: Floats, gain: float) -> Floats:
     def on_sphere(free: Floats) -> tuple[float, Floats]:
         length = float(np.linalg.norm(free))
         unit = free / length
-        loss, slope = _loss(ahead, gain * unit)
         # the logarithm, for the loss itself is exponentially small at large gains
-        pull = gain * slope / loss
-        return float(np.log(loss)), (pull - (pull @ unit) * unit) / length
+        level, slope = _log_loss(ahead, gain * unit)
+        pull = gain * slope
+        return level, (pull - (pull @ unit) * unit) / length
 
     start = ahead.mean(axis=0)
     if not np.linalg.norm(start) > 0.0:

@@ -64,6 +64,8 @@ def nuclear_margin(memory: Memory, *, tolerance: float = 1e-4, max_rounds: int =
     (1.0, True)
     """
     limit = float(positive("tolerance", tolerance))
+    if not isinstance(max_rounds, (int, np.integer)) or isinstance(max_rounds, bool) or max_rounds < 1:
+        raise InputError("max_rounds must be an integer >= 1", repr(max_rounds))
     inputs, outputs = np.asarray(memory.inputs, dtype=float), np.asarray(memory.outputs, dtype=float)
     targets = np.asarray(memory.targets)
     metric = np.eye(outputs.shape[1])

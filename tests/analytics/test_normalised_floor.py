@@ -96,3 +96,25 @@ def test_a_class_amid_the_others_rests_inside_the_ball():
 def test_gain_is_positive(gain):
     with pytest.raises(InputError, match="gain"):
         normalised_loss_floor(problem(np.eye(2)), gain)
+
+
+@pytest.mark.parametrize("gain", ["large", None])
+def test_gain_is_a_number(gain):
+    with pytest.raises(InputError, match="gain must be"):
+        normalised_loss_floor(problem(np.eye(3)), gain)
+
+
+def test_one_class_has_no_loss():
+    with pytest.raises(InputError, match="at least two classes"):
+        normalised_loss_floor(problem(np.eye(1, 3), targets=[0]), 1.0)
+
+
+def test_a_floor_below_the_range_of_numbers_keeps_its_margins():
+    # at large gains the best point has the largest least margin, which is proportional to the gain
+    outputs = random_outputs(4, 3, 0)
+    margins = [normalised_loss_floor(problem(outputs), gain).margins / gain for gain in (300.0, 3000.0, 30000.0)]
+    np.testing.assert_allclose(margins[0], margins[1], rtol=5e-3)
+    np.testing.assert_allclose(margins[1], margins[2], rtol=5e-4)
+    orthonormal = normalised_loss_floor(problem(np.eye(3)), 2000.0)
+    np.testing.assert_allclose(orthonormal.margins, 2000.0 * np.sqrt(1.5), rtol=1e-9)
+    assert orthonormal.value == 0.0

@@ -78,3 +78,10 @@ def test_needs_a_separable_problem():
         nuclear_margin(memory)
     with pytest.raises(ValueError, match="tolerance"):
         nuclear_margin(AssociativeMemory.two_tokens(), tolerance=0.0)
+
+
+@pytest.mark.parametrize("rounds", [0, -2, 1.5, True, "many"])
+def test_needs_a_round(rounds):
+    memory = AssociativeMemory.random(3, 3, 4, rng=0)
+    with pytest.raises(InputError, match="max_rounds must be an integer >= 1"):
+        nuclear_margin(memory, max_rounds=rounds)
