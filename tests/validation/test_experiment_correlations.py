@@ -103,5 +103,9 @@ def test_sentences_are_decided_and_the_picture_is_drawn(numbers):
         assert outcome(start) == "supported", start
     # at 1.5 / sharpness pairs and clusters of correlation 0.9 spike: the law of two tokens does not survive
     assert outcome("As for two tokens, there is no spike below") == "refuted"
+    # settings share seeds: no share of runs has an interval for independent ones
+    shares = [finding.basis for finding in numbers.findings if finding.basis.startswith("share of")]
+    assert len(shares) >= 5
+    assert all("95 % bootstrap over 2 seeds" in basis for basis in shares)
     assert numbers["constant_solved"].shape == numbers["constant_closed"].shape == (12,)
     experiment.FIGURES[0].draw(numbers, False).canvas.draw()

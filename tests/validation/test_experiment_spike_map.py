@@ -208,8 +208,14 @@ def test_rules_of_the_findings():
     assert bounded("x", 1.0, "b", at_most=1.0).outcome == "supported"
     assert bounded("x", 1.1, "b", at_most=1.0).outcome == "refuted"
     half = np.array([True, False])
-    assert most_of("x", half, np.array([True, True]), "cells").outcome == "supported"
     assert most_of("x", half, np.array([False, True]), "cells").value == 0.0
+    assert most_of("x", half, np.array([False, False]), "cells").outcome == "open"
+    rows = np.arange(50)
+    for so, outcome in ((30, "open"), (45, "supported"), (5, "refuted")):  # 30 of 50 is the luck of a grid
+        found = most_of("x", rows < so, True, "correlations")
+        assert (found.value, found.outcome) == (so / 50, outcome)
+        cells = np.broadcast_to((rows < so)[:, None], (50, 400))  # alike along a row: no more is known than of 50
+        assert most_of("x", cells, True, "cells").low == found.low
     found = spread("x", np.arange(101.0), "cells", at_most=94.0)
     assert (found.low, found.value, found.high, found.outcome) == (5.0, 50.0, 95.0, "refuted")
     assert spread("x", np.arange(101.0), "cells", at_most=95.0).outcome == "supported"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from traindyn.errors import InputError
-from traindyn.validation.experiments.intervals import bootstrap, proportion
+from traindyn.validation.experiments.intervals import bootstrap, proportion, share_by_seed
 from traindyn.validation.figures import Finding, judged
 
 
@@ -78,6 +78,27 @@ def test_slices_of_the_resamples_change_nothing():
 def test_wrong_calls_are_answered(call, law):
     with pytest.raises(InputError, match=law):
         call()
+
+
+def test_runs_of_one_seed_are_resampled_together():
+    rng = np.random.default_rng(0)
+    by_seed = rng.random(40) < 0.7
+    alike = np.broadcast_to(by_seed, (3, 5, 40))  # fifteen settings that share the draw of the seed
+    value, low, high = share_by_seed(alike)
+    _, one_low, one_high = proportion(int(by_seed.sum()), 40)
+    _, wrong_low, wrong_high = proportion(15 * int(by_seed.sum()), 600)
+    assert value == by_seed.mean()
+    assert (low, high) == share_by_seed(by_seed)[1:]
+    assert high - low > 0.8 * (one_high - one_low) > 2.0 * (wrong_high - wrong_low)
+
+
+def test_runs_that_do_not_count_are_left_out():
+    hits, among = np.ones((4, 10), dtype=bool), np.zeros((4, 10), dtype=bool)
+    hits[1:], among[:2, 2:] = False, True
+    assert share_by_seed(hits, among)[0] == 0.5
+    assert share_by_seed(hits, among[:1])[0] == 0.25
+    with pytest.raises(InputError, match="at least one run that counts"):
+        share_by_seed(hits, np.zeros((4, 10)))
 
 
 def test_outcomes_follow_from_the_interval():

@@ -117,6 +117,17 @@ def test_sentences_follow_from_the_numbers(quick):
     lost = arrays["first_forgotten"].copy()
     lost[2, 3, 0] = True  # one case
     assert said._majority(arrays | {"first_forgotten": lost}).outcome == "refuted"
+    # exponents of one draw share its directions: four alike are one
+    same = arrays | {name: arrays[name][..., :1, :, :].repeat(4, axis=-3) for name in ("best_error", "best_step")}
+    same |= {name: arrays[name][:, :1].repeat(4, axis=1) for name in ("excess", "least")}
+    one = {name: same[name][..., :1, :, :] for name in ("best_error", "best_step")}
+    one |= {name: same[name][:, :1] for name in ("excess", "least")}
+    for sentence in (said._gain, lambda a: said._passing(a, said.STOCHASTIC)):
+        np.testing.assert_allclose((sentence(same).low, sentence(same).high), (sentence(one).low, sentence(one).high))
+        assert sentence(same).low < sentence(same).high
+    lost[...] = False
+    lost[0, 2:4, 5] = True  # one draw, at both exponents that give the first of three tokens a majority
+    assert said._majority(arrays | {"first_forgotten": lost}).basis.startswith("1 of 300 draws")
     rare = arrays | {"share_low": arrays["share"] * 0, "share": arrays["share"] * 0, "share_high": arrays["share"] * 0}
     assert said._norm(rare).outcome == "refuted"
     assert said._three(arrays, 1.0, "1/x").outcome == "refuted"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..figures.finding import Finding, judged
-from .intervals import bootstrap, proportion
+from .intervals import bootstrap, share_by_seed
 
 TOLERANCE = 1e-9  # relative, of constants from quadratic programs, and of sums in a loss of one run
 EXPONENT = 0.01  # of the loss, about -1
@@ -30,11 +30,16 @@ def _range(statement: str, values: Any, basis: str, at_least: float = -math.inf,
     )
 
 
-def _share(statement: str, hits: Any, basis: str) -> Finding:
-    """Return a finding that something is so in all cells: refuted by one exception."""
-    value, low, high = proportion(int(np.sum(hits)), int(np.size(hits)))
-    basis = f"share of {np.size(hits)} {basis}; 95 % Clopper-Pearson interval"
-    return Finding(statement, value, low, high, basis, "supported" if np.all(hits) else "refuted")
+def _share(statement: str, hits: Any, basis: str, among: Any = True) -> Finding:
+    """Return a finding that something is so in all cells that count: refuted by one exception."""
+    counted = np.broadcast_to(among, hits.shape)
+    basis = f"share of {int(counted.sum())} {basis}; {_over_seeds(hits)}"
+    return Finding(statement, *share_by_seed(hits, counted), basis, "supported" if hits[counted].all() else "refuted")
+
+
+def _over_seeds(hits: Any) -> str:
+    """Return what the interval of a share is: runs of one seed are no independent ones."""
+    return f"95 % bootstrap over {hits.shape[-1]} seeds"
 
 
 def findings(arrays: Mapping[str, Any], parameters: Mapping[str, Any]) -> tuple[Finding, ...]:
@@ -53,7 +58,8 @@ def _late(a: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[Finding]:
     runs = f"{a['loss_exponent'].size} flows to t = {parameters['time']:.0e}"
     late = f"{runs}, fitted over the last factor 100"
     angle, low, high = bootstrap(a["misalignment"].mean(axis=(0, 1, 2)))
-    value, under, over = proportion(int((a["profile_error"] < 0.1).sum()), a["profile_error"].size)
+    close = a["profile_error"] < 0.1
+    value, under, over = share_by_seed(close)
     return [
         _range("Every structure: the loss falls as 1/t (exponent -1 +- 0.01)", a["loss_exponent"], late,
                at_least=-1.0 - EXPONENT, at_most=-1.0 + EXPONENT),
@@ -66,7 +72,7 @@ def _late(a: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[Finding]:
                 judged(low, high, at_most=0.01)),
         Finding("As for two tokens, p(x) e^(-m_y(x)) ends proportional to the multipliers of the max margin: by the "
                 "end the log ratios lie within 0.1 of each other in nine of ten runs", value, under, over,
-                f"share of {runs}; 95 % Clopper-Pearson interval", judged(under, over, at_least=0.9)),
+                f"share of {runs}; {_over_seeds(close)}", judged(under, over, at_least=0.9)),
         _exact("They do where all correlations and all outputs' correlations are equal and not negative",
                float(a["profile_error"][_equal(parameters), parameters["outputs"].index("orthonormal")].max()),
                "largest spread of the log ratios at the end", at_most=0.1),
@@ -111,10 +117,10 @@ def _early(a: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[Finding]
                (a["first_rise"][..., last, :] > 0.0) == interfering, "runs"),
     ]  # fmt: skip
     middle = [k for k in range(len(rates)) if k != last]
-    calm = spikes[..., middle, :][np.broadcast_to(~interfering[..., None, :], spikes[..., middle, :].shape)]
-    found.append(
-        _share("Without interference (S = 0) no rate gives a spike", ~calm, "runs with S = 0, below the largest rate")
-    )
+    found.append(_share(
+        "Without interference (S = 0) no rate below the largest gives a spike", ~spikes[..., middle, :],
+        "runs with S = 0", among=~interfering[..., None, :],
+    ))  # fmt: skip
     below = rates < 2.0
     found.append(_share(
         "As for two tokens, there is no spike below 2 / sharpness at W = 0", ~spikes[..., below, :],
@@ -122,18 +128,18 @@ def _early(a: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[Finding]
     ))  # fmt: skip
     known = ~np.isnan(a["imperfect_limit"][..., last, :])
     agree = a["imperfect"][..., last, :] == a["imperfect_limit"][..., last, :]
-    value, low, high = proportion(int(agree[known].sum()), int(known.sum()))
+    value, low, high = share_by_seed(agree, known)
     found.append(Finding(
         "The spike-duration law for many tokens: at the largest rate the number of imperfect steps is that of the "
         "perceptron limit in at least 95 % of the runs", value, low, high,
-        f"share of {int(known.sum())} runs; 95 % Clopper-Pearson interval", judged(low, high, at_least=0.95),
+        f"share of {int(known.sum())} runs; {_over_seeds(agree)}", judged(low, high, at_least=0.95),
     ))  # fmt: skip
-    ratio = a["peak_over_rate"][..., last, :][interfering] / slope[interfering]
-    value, low, high = proportion(int((ratio > 1.1).sum()), ratio.size)
+    ratio = np.divide(a["peak_over_rate"][..., last, :], slope, out=np.zeros(slope.shape), where=interfering)
+    value, low, high = share_by_seed(ratio > 1.1, interfering)
     found.append(Finding(
         "At the largest rate the first step is the highest: no later peak exceeds eta S by a tenth", value, low, high,
-        f"share of exceptions in {ratio.size} runs with S > 0, up to a factor {ratio.max():.0f}; 95 % Clopper-Pearson",
-        judged(low, high, at_most=0.05),
+        f"share of exceptions in {int(interfering.sum())} runs with S > 0, up to a factor {ratio.max():.0f}; "
+        + _over_seeds(ratio), judged(low, high, at_most=0.0),
     ))  # fmt: skip
     names = parameters["structures"]
     negative = [k for k, name in enumerate(names) if name in ("equicorrelated -0.14", "equicorrelated 0")]

@@ -97,6 +97,47 @@ def bootstrap(
     return value, min(low, value), max(high, value)
 
 
+def share_by_seed(hits: ArrayLike, among: ArrayLike | bool = True) -> Interval:
+    """Return the share of runs in which something is so, with its 95 % bootstrap interval over the seeds.
+
+    For runs that are not independent: settings share the draws of a seed, so that whole seeds are resampled. An
+    interval of Clopper and Pearson over the runs would take them for independent.
+
+    Parameters
+    ----------
+    hits, among : (..., n_seeds) flags; the runs in which it is so, and those that count
+
+    Returns
+    -------
+    value, low, high
+
+    Raises
+    ------
+    InputError : fewer than two seeds, or no run that counts.
+
+    >>> same = np.tile([True, False, False, True], (50, 1))  # four seeds, and fifty settings that all agree
+    >>> value, low, high = share_by_seed(same)
+    >>> value, low, high, proportion(100, 200)[1] > 0.4
+    (0.5, 0.0, 1.0, True)
+    """
+    counted = np.broadcast_to(np.asarray(among, dtype=np.bool_), np.shape(hits))
+    if not counted.any():
+        raise InputError("a share needs at least one run that counts", f"shape {counted.shape}")
+    settings = tuple(range(counted.ndim - 1))
+    rows = np.stack([(np.asarray(hits) & counted).sum(axis=settings), counted.sum(axis=settings)], axis=1)
+    return bootstrap(rows, ratio)
+
+
+def ratio(rows: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Return the sum of the first column over that of the second, for `bootstrap`; 0 where the second is 0.
+
+    >>> float(ratio(np.array([[1.0, 2.0], [2.0, 2.0]]), axis=0))
+    0.75
+    """
+    total, count = np.moveaxis(rows.sum(axis=axis), -1, 0)
+    return np.asarray(total / np.maximum(count, 1.0))
+
+
 def _tail(confidence: float) -> float:
     if not 0.0 < confidence < 1.0:
         raise InputError("a confidence must lie in (0, 1)", confidence)

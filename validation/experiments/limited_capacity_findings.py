@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..figures import Finding, judged
-from .intervals import bootstrap, proportion
+from .intervals import bootstrap, proportion, ratio, share_by_seed
 
 Array = NDArray[np.float64]
 
@@ -108,18 +108,22 @@ def _mild(a: Mapping[str, Any]) -> Finding:
 
 
 def _counted(a: Mapping[str, Any], chosen: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return in how many of how many problems the most frequent token is forgotten."""
-    return int(a["first_forgotten"][chosen].sum()), int(chosen.sum()) * a["excess"].shape[-1]
+    """Return with how many of how many draws of directions the most frequent token is forgotten in a chosen setting.
+
+    The exponents share the directions, so that the draws are independent and the problems are not.
+    """
+    missed = (a["first_forgotten"] & chosen[..., None]).any(axis=1)[chosen.any(axis=1)]
+    return int(missed.sum()), int(missed.size)
 
 
 def _majority(a: Mapping[str, Any]) -> Finding:
     chosen = a["frequency_first"] > 0.5
-    missed, problems = _counted(a, chosen)
-    value, low, high = proportion(missed, problems)
+    missed, draws = _counted(a, chosen)
+    value, low, high = proportion(missed, draws)
     return Finding(
         "A token that occurs more than half of the time is never forgotten (unit embeddings, two classes)",
         value, low, high,
-        f"{missed} of {problems} problems in {chosen.sum()} settings, 95 % interval; proved under Method",
+        f"{missed} of {draws} draws of directions in {chosen.sum()} settings, 95 % interval; proved under Method",
         "supported" if missed == 0 else "refuted",
     )  # fmt: skip
 
@@ -153,23 +157,25 @@ def _rank(a: Mapping[str, Any]) -> Finding:
     )  # fmt: skip
 
 
-def _passed(a: Mapping[str, Any], start: int, rule: int) -> tuple[int, int]:
-    """Return in how many of the trained problems with an excess a run has a state with the least 0-1 loss."""
+def _passed(a: Mapping[str, Any], start: int, rule: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which trained problems have an excess, and in which of them a run has a state with the least 0-1 loss."""
     runs = a["best_error"].shape[3]
     counted = a["excess"][..., :runs] > 0.0
     there = a["best_error"][start, ..., rule] - a["least"][..., :runs] <= 1e-9
-    return int((there & counted).sum()), int(counted.sum())
+    return counted, there & counted
 
 
 def _passing(a: Mapping[str, Any], rule: int) -> Finding:
-    passed, problems = _passed(a, FAR, rule)
-    value, low, high = proportion(passed, problems)
-    zero = proportion(*_passed(a, ZERO, rule))[0]
+    counted, passed = _passed(a, FAR, rule)
+    value, low, high = share_by_seed(passed, counted)
+    zero = _passed(a, ZERO, rule)[1].sum() / counted.sum()
+    begin = (passed & (a["best_step"][FAR, ..., rule] == 0)).sum() / counted.sum()
     name = "Descent" if rule == DESCENT else "Stochastic descent (batch 10)"
     return Finding(
         f"{name} from far away passes the best classifier on its way, in most problems whose minimiser is another",
         value, low, high,
-        f"{passed} of {problems} problems with an excess, all settings, 95 % interval; from W = 0: {zero:.2f}",
+        f"{passed.sum()} of {counted.sum()} problems with an excess, all settings, {_over_draws(counted)}; "
+        f"{begin:.2f} begin there; from W = 0: {zero:.2f}",
         judged(low, high, at_least=0.5),
     )  # fmt: skip
 
@@ -178,10 +184,17 @@ def _gain(a: Mapping[str, Any]) -> Finding:
     runs = a["best_error"].shape[3]
     excess = a["excess"][..., :runs]
     counted = excess > 0.0
-    above = np.maximum(a["best_error"][FAR, ..., DESCENT] - a["least"][..., :runs], 0.0)[counted]
-    value, low, high = bootstrap(1.0 - above / excess[counted])
+    above = np.maximum(a["best_error"][FAR, ..., DESCENT] - a["least"][..., :runs], 0.0)
+    avoided = np.where(counted, 1.0 - above / np.where(counted, excess, 1.0), 0.0)
+    rows = np.stack([avoided.sum(axis=(0, 1)), counted.sum(axis=(0, 1))], axis=1)
+    value, low, high = bootstrap(rows, ratio)
     return Finding(
         "The best state of descent from far away avoids at least half of the excess risk of the minimiser, on average",
-        value, low, high, f"mean share avoided, 95 % bootstrap over {int(counted.sum())} problems",
+        value, low, high, f"mean share avoided in {int(counted.sum())} problems, {_over_draws(counted)}",
         judged(low, high, at_least=0.5),
     )  # fmt: skip
+
+
+def _over_draws(problems: NDArray[np.bool_]) -> str:
+    """Return what the interval is: exponents share the directions of a draw, so that whole draws are resampled."""
+    return f"95 % bootstrap over {problems.shape[-1]} draws"

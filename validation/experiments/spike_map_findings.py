@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..figures.finding import Finding, Outcome, judged
-from .intervals import proportion
+from .intervals import proportion, share_by_seed
 from .spike_map_laws import ROUNDING, STEPS
 
 if TYPE_CHECKING:
@@ -34,10 +34,17 @@ def bounded(statement: str, value: float, basis: str, **limits: float) -> Findin
 
 
 def most_of(statement: str, right: Any, among: Any, place: str) -> Finding:
-    """Return in which share of cells something is so: supported where it is most of them."""
-    cells, so = int(np.sum(among)), int(np.sum(right & among))
-    share = so / max(cells, 1)
-    return Finding(statement, share, share, share, f"{so} of {cells} {place}", judged(share, share, at_least=0.5))
+    """Return in which share of cells something is so: supported where more than half is certain, not this grid's luck.
+
+    Cells next to each other are alike, so that the interval is from resampling the correlations, the first axis.
+    """
+    counted = np.broadcast_to(among, np.shape(right))
+    cells, so = int(counted.sum()), int((right & counted).sum())
+    if not cells:
+        return Finding(statement, 0.0, 0.0, 1.0, f"no {place}", "open")
+    value, low, high = share_by_seed(np.moveaxis(right, 0, -1), np.moveaxis(counted, 0, -1))
+    basis = f"{so} of {cells} {place}; 95 % bootstrap over {len(counted)} correlations"
+    return Finding(statement, value, low, high, basis, judged(low, high, at_least=0.5))
 
 
 def spread(statement: str, values: Any, place: str, **limits: float) -> Finding:
