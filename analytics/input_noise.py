@@ -8,11 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from .arguments import finite
 from .protocol import Memory
 
 Array = npt.NDArray[np.float64]
 
-_NODES, _REACH = 4001, 10.0
+# the density underflows at the ends: losses of the order of 1e-200 come from beyond thirty deviations
+_NODES, _REACH = 8001, 38.0
+_LEAST, _TINY = 1e-270, 1e-300
+_LEFT = 1e-5  # of the gradient, over the loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +30,7 @@ class NoisyInputMinimum:
     margins: Array
     """Margins of the tokens without noise, shape (N,): a negative one is a token that the minimum gets wrong."""
     gradient_norm: float
-    """Largest entry of the gradient that is left."""
+    """Largest entry of the gradient that is left, over the loss."""
 
 
 def noisy_input_minimum(memory: Memory, input_noise: float) -> NoisyInputMinimum:
@@ -57,9 +61,9 @@ def noisy_input_minimum(memory: Memory, input_noise: float) -> NoisyInputMinimum
     Raises
     ------
     InputError
-        For another number of classes, or s <= 0.
+        For another number of classes, s <= 0, or an s so small that the loss is below the range of float64.
 
-    Source: the review of cabannes2024, open question on noise; the gradient by Stein's lemma. Cost: 4001 N
+    Source: the review of cabannes2024, open question on noise; the gradient by Stein's lemma. Cost: 8001 N
     exponentials an evaluation, some tens of evaluations.
 
     Examples
@@ -75,7 +79,7 @@ def noisy_input_minimum(memory: Memory, input_noise: float) -> NoisyInputMinimum
     inputs, outputs = np.asarray(memory.inputs, np.float64), np.asarray(memory.outputs, np.float64)
     if len(outputs) != 2:
         raise InputError("the loss under input noise is a simple integral for two classes", f"{len(outputs)} classes")
-    if not (np.isfinite(input_noise) and input_noise > 0.0):
+    if not float(finite("input_noise", input_noise)) > 0.0:
         raise InputError("input_noise must be positive and finite", input_noise, "without noise: minimise")
     signed = np.where(np.asarray(memory.targets) == 0, 1.0, -1.0)[:, None] * inputs
     frequencies = np.asarray(memory.frequencies, np.float64)
@@ -83,17 +87,27 @@ def noisy_input_minimum(memory: Memory, input_noise: float) -> NoisyInputMinimum
     masses = np.exp(-0.5 * nodes**2)
     masses /= masses.sum()
 
-    def loss_and_gradient(gamma: Array) -> tuple[float, Array]:
+    scale = 1.0 / float(np.hypot(1.0, input_noise))  # much noise makes the loss steep
+
+    def loss_and_gradient(scaled: Array) -> tuple[float, Array]:
+        gamma = scale * scaled
         margins = (signed @ gamma)[:, None] + input_noise * float(np.linalg.norm(gamma)) * nodes
         shrunk = np.exp(-np.abs(margins))
         losses = np.log1p(shrunk) + np.maximum(-margins, 0.0)
         wrong = np.where(margins > 0.0, shrunk, 1.0) / (1.0 + shrunk)
         pull, curvature = frequencies * (wrong @ masses), (wrong * (1.0 - wrong)) @ masses
         slope = input_noise**2 * float(frequencies @ curvature) * gamma - pull @ signed
-        return float(frequencies @ (losses @ masses)), np.asarray(slope)
+        # the logarithm, for the loss itself is exponentially small where there is little noise
+        loss = max(float(frequencies @ (losses @ masses)), _TINY)
+        return float(np.log(loss)), np.asarray(scale * slope / loss)
 
     found = minimize(loss_and_gradient, np.zeros(inputs.shape[1]), jac=True, method="BFGS", options={"gtol": 1e-10})
-    gamma = np.asarray(found.x)
+    gamma, left = scale * np.asarray(found.x), float(np.abs(found.jac).max()) / scale
+    if not (found.fun > np.log(_LEAST) and scale * left < _LEFT * (1.0 + float(np.abs(signed).max()))):
+        raise InputError(
+            "the loss under input noise must be within the range of float64", f"input_noise={input_noise!r}",
+            "pass more noise; without noise: hard_margin, minimise",
+        )  # fmt: skip
     difference = outputs[0] - outputs[1]
     weights = np.outer(difference, gamma) / float(difference @ difference)
-    return NoisyInputMinimum(weights, float(found.fun), signed @ gamma, float(np.abs(found.jac).max()))
+    return NoisyInputMinimum(weights, float(np.exp(found.fun)), signed @ gamma, left)

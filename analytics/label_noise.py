@@ -14,14 +14,14 @@ Array = npt.NDArray[np.float64]
 
 
 def _checked(label_noise: float, n_classes: int) -> tuple[float, int]:
-    rho = float(label_noise)
+    rho, classes = float(finite("label_noise", label_noise)), float(finite("n_classes", n_classes))
     if not 0.0 < rho < 1.0:
         raise InputError(
             "label_noise must lie strictly between 0 and 1", label_noise, "without noise: tied_flow_margin"
         )
-    if int(n_classes) != n_classes or n_classes < 2:
+    if int(classes) != classes or classes < 2:
         raise InputError("n_classes must be an integer of at least 2", n_classes)
-    return rho, int(n_classes)
+    return rho, int(classes)
 
 
 def _log_of_one_minus_exp(gap: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from .arguments import positive
+from .arguments import at_least, positive
 from .two_tokens import TwoTokens
 
 Array = NDArray[np.float64]
@@ -60,7 +60,6 @@ def minibatch_tilt_spread(correlation: float, frequencies: Sequence[float], batc
     pull = (1.0 + tokens.correlation) / (1.0 - tokens.correlation)
     if pull <= 0.5:
         raise InputError("the law of the tilt holds for correlations above -1/3", correlation)
-    if batch_size < 1:
-        raise InputError("batch_size must be at least 1", batch_size)
+    batch = at_least("batch_size", batch_size, 1)
     times = positive("steps", steps)
-    return np.asarray(pull / (2.0 * tokens.geometric * np.sqrt(batch_size * (2.0 * pull - 1.0) * times)))
+    return np.asarray(pull / (2.0 * tokens.geometric * np.sqrt(batch * (2.0 * pull - 1.0) * times)))

@@ -141,6 +141,14 @@ def test_what_is_refused() -> None:
         (lambda: analytics.label_noise_equilibrium(1.0, 1.0), "strictly between 0 and 1"),
         (lambda: analytics.minibatch_tilt_spread(-0.5, (0.7, 0.3), 1, 10), "above -1/3"),
         (lambda: analytics.minibatch_tilt_spread(0.5, (0.7, 0.3), 0, 10), "batch_size must be at least 1"),
+        (lambda: analytics.minibatch_tilt_spread(0.5, (0.7, 0.3), np.nan, 10), "batch_size must be finite"),
+        (lambda: analytics.label_noise_margin(0.1, np.nan), "n_classes must be finite"),
+        (lambda: analytics.label_noise_margin("much"), "label_noise must be real numbers"),
+        (lambda: analytics.label_noise_equilibrium(0.1, "large"), "step must be real numbers"),
+        (lambda: analytics.stationary_covariance(np.zeros((2, 2)), np.zeros((2, 2)), 1.0), "and not zero"),
+        (lambda: analytics.stationary_covariance(np.diag([1.0, -1.0]), curvature, 1.0), "positive semi-definite"),
+        (lambda: analytics.stationary_covariance([[1.0, 1.0], [0.0, 1.0]], curvature, 1.0), "must be symmetric"),
+        (lambda: analytics.stationary_covariance(curvature, curvature, 1.0, np.nan), "batch_size must be finite"),
     ]
     for call, message in cases:
         with pytest.raises(InputError, match=message):
@@ -154,6 +162,14 @@ def test_equal_tokens_with_noisy_inputs_are_gaussian_classes(correlation: float)
     np.testing.assert_allclose(found.margins, (1 - correlation) / 0.09, rtol=1e-6)
     scores = memory.scores(found.weights)
     np.testing.assert_allclose([scores[0, 0] - scores[0, 1], scores[1, 1] - scores[1, 0]], found.margins, rtol=1e-12)
+
+
+@pytest.mark.parametrize("noise", [100.0, 0.1, 0.05, 0.02])
+def test_little_and_much_input_noise(noise: float) -> None:
+    # at 0.02 the loss is below 1e-130
+    found = analytics.noisy_input_minimum(td.AssociativeMemory.two_tokens(0.5, (0.5, 0.5)), noise)
+    np.testing.assert_allclose(found.margins, 0.5 / noise**2, rtol=1e-6)
+    assert found.gradient_norm < 1e-5
 
 
 def test_the_minimum_under_noisy_inputs_is_that_of_samples() -> None:
@@ -177,3 +193,7 @@ def test_what_noisy_inputs_refuse() -> None:
         analytics.noisy_input_minimum(td.AssociativeMemory.random(3, 3, 3), 0.1)
     with pytest.raises(InputError, match="input_noise must be positive"):
         analytics.noisy_input_minimum(td.AssociativeMemory.two_tokens(), 0.0)
+    with pytest.raises(InputError, match="input_noise must be real numbers"):
+        analytics.noisy_input_minimum(td.AssociativeMemory.two_tokens(), "some")
+    with pytest.raises(InputError, match="within the range of float64"):
+        analytics.noisy_input_minimum(td.AssociativeMemory.two_tokens(), 1e-3)
