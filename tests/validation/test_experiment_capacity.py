@@ -109,3 +109,23 @@ def test_planted_transitions_decide_the_sentences(half, power, logarithm, collap
     better = [finding for finding in found if "in d^2 / N than in d / N" in finding.statement]
     assert better[0].outcome == collapse
     np.testing.assert_allclose(derived["half_dim"][:, 0], [half(n) for n in (10, 40, 160)], rtol=0.01)
+
+
+def test_few_seeds_support_no_equality():
+    """An interval that holds 0 and much else leaves "does not depend" and "as often" open."""
+    arrays = sizes_with(lambda n: 1.4 * n**0.5)
+    few = {name: array[:, ::100] if name.startswith("separable") else array for name, array in arrays.items()}
+    outcomes = {
+        finding.statement[:30]: finding.outcome
+        for finding in capacity_answers._scaling(few, {"separable_sizes": [10, 40, 160]}, {})
+    }
+    assert outcomes["The half-way d^2/N does not de"] == "open"
+    generator = np.random.default_rng(0)
+    for seeds, outcome in ((6, "open"), (2000, "supported")):
+        alike = {
+            "group_stored_10": generator.integers(0, 3, (1, 2, 2, seeds, 5)) / 2.0,
+            "learned_at_10": np.full((1, 2, 2, seeds), np.nan),
+            "separable_10": np.zeros((1, seeds), dtype=bool), "dims_10": np.array([3]),
+            "descent_dims_10": np.array([3]),
+        }  # fmt: skip
+        assert capacity_answers._forgotten(alike, {"descent_sizes": [10]})[1].outcome == outcome

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 SURE = 0.001  # probability below which a discrepancy with an exact law counts as real
-CHECKPOINTS = 3  # decades of steps at which the share that descent has solved is told
+ALIKE = 0.05  # difference of two shares that counts as none
+FLAT = 0.1  # slope of d^2 / N against log N that counts as none
 
 
 def findings(arrays: Mapping[str, Any], parameters: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Finding, ...]]:
@@ -128,9 +129,10 @@ def _scaling(arrays: Mapping[str, Any], parameters: Mapping[str, Any], derived: 
     derived["squared_over_tokens"] = squared[:, 0]
     low, high = percentiles(fitted[0, 1:])
     found.append(Finding(
-        f"The half-way d^2/N does not depend on N: the slope of its fit, {gain:.3f} log N {offset:+.3f}, is 0",
+        f"The half-way d^2/N does not depend on N: the slope of its fit, {gain:.3f} log N {offset:+.3f}, is "
+        f"0 to {FLAT:g}",
         gain, min(low, gain), max(high, gain), basis,
-        "refuted" if low > 0.0 or high < 0.0 else "supported",
+        judged(low, high, at_least=-FLAT, at_most=FLAT),  # an interval around 0 of any width would show nothing
     ))  # fmt: skip
     axes = {"d / N": np.log(n), "d^2 / N": 0.5 * np.log(n), "d^2 / (N log N)": 0.5 * np.log(n * np.log(n))}
     spread = {name: scatter(offset_of, crossings) for name, offset_of in axes.items()}
@@ -219,8 +221,8 @@ def _forgotten(arrays: Mapping[str, Any], parameters: Mapping[str, Any]) -> list
         says = "keeps the frequent tokens: the most frequent fifth is stored more often than the rarest"
         found.append(Finding(
             f"Below capacity and with {name} frequencies descent {says}" if column else
-            "With uniform frequencies, the first fifth of the tokens is stored as often as the last",
+            f"With uniform frequencies, the first fifth of the tokens is stored as often as the last, to {ALIKE:g}",
             value, low, high, f"difference of the shares at the end, {sum(map(len, gaps))} problems; 95 % bootstrap",
-            judged(low, high, at_least=1e-12) if column else ("supported" if low <= 0.0 <= high else "refuted"),
+            judged(low, high, at_least=1e-12) if column else judged(low, high, at_least=-ALIKE, at_most=ALIKE),
         ))  # fmt: skip
     return found
