@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -138,8 +138,13 @@ class MemorySystem:
         reached, row, code = self._run(self._motion(end, rates), record, row, end)
         self._draws.rewind(reached - self.step)
         self.step = reached
-        recorder.next_row = int(np.searchsorted(recorder.steps, reached, side="right")) if unseen else row
-        if code == NOT_FINITE or (unseen and not all(np.isfinite(state).all() for state in self._states().values())):
+        finite = code != NOT_FINITE and not (
+            unseen and not all(np.isfinite(state).all() for state in self._states().values())
+        )
+        # a step at which something is not finite is not saved
+        side: Literal["left", "right"] = "right" if finite else "left"
+        recorder.next_row = int(np.searchsorted(recorder.steps, reached, side=side)) if unseen else row
+        if not finite:
             return Event(not_finite=self.array_name)
         return STOPPED if code == STOP_CODE else REACHED_END
 

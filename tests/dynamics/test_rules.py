@@ -16,6 +16,7 @@ from traindyn.dynamics import (
     GradientDescent,
     GradientFlow,
     GradientNoise,
+    Status,
     StochasticGradientDescent,
     StochasticGradientFlow,
     schedules,
@@ -165,6 +166,16 @@ def test_isotropic_noise_has_unit_variance_on_the_span() -> None:
     found = kicks.T @ kicks / 4000 / (sigma**2 * dt)
     assert np.abs(found - projection).max() < 6 * np.sqrt(2 / 4000)
     assert abs(np.trace(found) - 4.0) < 6 * np.sqrt(2 * 4 / 4000)  # rank 2 of the inputs times 2 of the differences
+
+
+@pytest.mark.parametrize("rule", [Adam(1e308), Adam(lambda step: 0.1 if step < 3 else 1e308)], ids=["first", "later"])
+def test_a_run_that_nobody_watches_ends_where_a_watched_one_does(rule: Any) -> None:
+    watched, unseen = (simulate(MEMORY, rule, steps=9, initial=START, observe=seen) for seen in ("loss", ()))
+    assert watched.status is unseen.status is Status.NOT_FINITE
+    assert watched.message == unseen.message
+    # a step that is not finite is not saved
+    assert watched.step.tolist() == unseen.step.tolist()
+    assert watched.time.tolist() == unseen.time.tolist()
 
 
 BAD: dict[str, Any] = {

@@ -137,12 +137,22 @@ def test_findings_follow_the_numbers(numbers):
         ("growth.norm_exponent", 0.25, "batches of one", "supported"),
         ("crowd.norm_exponent", 0.1, "of descent grows", "refuted"), ("shrunk", 0.9, "shrunk", "refuted"),
         ("crowd.floor_excess", 1e-4, "stays more", "refuted"),
+        ("pair_batch_slope", [0.1] + 19 * [1e-8], "Batch normalisation", "supported"),  # two entries of W e alike
+        ("pair_batch_slope", 0.1, "Batch normalisation", "refuted"),
         ("gain.loss_constant", 1.0, "1 - 1/M", "supported"), ("gain.loss_constant", 1.1, "1 - 1/M", "refuted"),
         ("gain.late_slope", 0.0, "log growth back", "refuted"), ("gain.loss_per_time", 1.0, "N times", "refuted"),
     ]:  # fmt: skip
         changed = np.broadcast_to(value, numbers.arrays[name].shape).copy()
         found = findings({**numbers.arrays, name: changed})
         assert named(found, words).outcome == outcome, (name, named(found, words))
+
+
+def test_runs_that_share_a_seed_count_once(numbers):
+    """Spikes in all runs of half of the seeds: as little is known of the share as of a coin thrown once a seed."""
+    shape = numbers.arrays["pair.spike_height"].shape
+    halves = np.broadcast_to(np.where(np.arange(shape[-1]) % 2 == 0, 1.0, 1e-6), shape)
+    found = named(findings({**numbers.arrays, "pair.spike_height": halves}), "prevents loss spikes")
+    assert found.high - found.low >= 0.5
 
 
 def test_the_picture_can_be_drawn(numbers):
