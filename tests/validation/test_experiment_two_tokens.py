@@ -145,6 +145,12 @@ def test_findings_of_the_small_size(numbers):
         assert any(text.startswith(start) for text in told), start
 
 
+def test_a_basis_counts_the_flows_that_were_looked_at(numbers):
+    late = int((numbers["flow_correlation"] >= -0.5).sum()) * len(numbers["frequent"])
+    told = [finding.basis for finding in numbers.findings if finding.statement.endswith("for alpha >= -1/2")]
+    assert told == [f"largest relative gap of {late} flows"] * 2
+
+
 def test_the_onset_of_the_shown_pair(numbers):
     assert float(numbers["shown_certificate"]) == pytest.approx(4.076, abs=5e-4)
     assert 5.4 < float(numbers["shown_onset"]) < 5.5
