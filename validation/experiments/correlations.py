@@ -293,7 +293,8 @@ FIGURES: tuple[Definition, ...] = (
             "(a) Share of the runs with a spike, by structure of the inputs and rate (Zipf frequencies, orthonormal "
             "outputs): without positive correlations there is none. (b) The loss after one step exceeds $\\eta S$, "
             "the interference of the inputs times the rate, by at most $\\log N$ in every run (dashed lines: the "
-            "law). (c) How many steps are imperfect at the largest rate is what the perceptron limit says. (d) "
+            "law). (c) How many steps are imperfect at the largest rate is nearly always what the perceptron limit "
+            "says. (d) "
             "$t\\,\\mathcal{L}$ tends to $1/\\gamma^2$ for every structure, while (e) the direction is still on its "
             "way; one line a structure, dashes for the second and later parameters of a family in the order of (a)."
         ),
