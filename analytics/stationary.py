@@ -126,7 +126,8 @@ def stationary_covariance(
             "hessian must be symmetric, positive semi-definite and not zero",
             f"eigenvalues {values[0]:.3g} to {values[-1]:.3g}, asymmetry {asymmetry:.3g}",
         )  # fmt: skip
-    learning_rate, batch_size = float(finite("learning_rate", learning_rate)), at_least("batch_size", batch_size, 1)
+    learning_rate = float(finite("learning_rate", learning_rate))
+    batch = float(at_least("batch_size", batch_size, 1))
     if not 0.0 < learning_rate * values[-1] < 2.0:
         raise InputError(
             "learning_rate must lie between 0 and 2 / (largest eigenvalue of the hessian)", learning_rate,
@@ -141,7 +142,7 @@ def stationary_covariance(
         )  # fmt: skip
     values, axes, rotated = values[kept], axes[:, kept], rotated[np.ix_(kept, kept)]
     pairs = values[:, None] + values - learning_rate * values[:, None] * values
-    return np.asarray(axes @ (learning_rate / batch_size * rotated / pairs) @ axes.T)
+    return np.asarray(axes @ (learning_rate / batch * rotated / pairs) @ axes.T)
 
 
 def label_noise_equilibrium(
@@ -192,7 +193,7 @@ def label_noise_equilibrium(
     """
     from scipy.integrate import cumulative_simpson
 
-    label_noise, step, batch_size, frequency = (
+    label_noise, step, batch, frequency = (
         float(finite(name, value))
         for name, value in (
             ("label_noise", label_noise), ("step", step), ("batch_size", batch_size), ("frequency", frequency)
@@ -201,9 +202,9 @@ def label_noise_equilibrium(
     q = 1.0 - label_noise
     if not 0.0 < q < 1.0:
         raise InputError("label_noise must lie strictly between 0 and 1", label_noise)
-    if not (step > 0.0 and batch_size >= 1 and 0.0 < frequency <= 1.0):
+    if not (step > 0.0 and batch >= 1.0 and 0.0 < frequency <= 1.0):
         raise InputError("step > 0, batch_size >= 1 and frequency in (0, 1]", (step, batch_size, frequency))
-    heat = step / (2.0 * batch_size)
+    heat = step / (2.0 * batch)
     centre, own, other = math.log(q / (1.0 - q)), q * (1.0 - q), 1.0 - frequency
     # the density is log-concave or nearly so, with exponential tails of these rates
     width = _DEPTH * heat

@@ -35,7 +35,7 @@ def normalised_gradient(
     """
     from .cpu.normalised import KINDS
 
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise unknown_name("kind of normalisation", kind, KINDS)
     operation = OPERATIONS["normalised_gradient"]
     values = {"weights": weights, "inputs": inputs, "outputs": outputs, "targets": targets, "frequencies": frequencies}

@@ -78,7 +78,8 @@ def _normalise_tokens(gain: float, epsilon: float, places: Places) -> None:
         squares = 0.0
         for entry in range(hidden.shape[1]):
             squares += np.float64(hidden[token, entry]) ** 2
-        factor = 1.0 / math.sqrt(squares + epsilon)
+        # a length that overflows has no direction: the scores are then not numbers
+        factor = 1.0 / math.sqrt(squares + epsilon) if squares < math.inf else math.nan
         places.factors[token] = factor
         scale = hidden.dtype.type(gain * factor)
         for entry in range(hidden.shape[1]):
@@ -98,7 +99,7 @@ def _normalise_entries(weights: Vector, gain: float, epsilon: float, places: Pla
         for token in range(n_tokens):
             hidden[token, entry] -= mean
             variance += weights[token] * np.float64(hidden[token, entry]) ** 2
-        factor = 1.0 / math.sqrt(dim * variance + epsilon)
+        factor = 1.0 / math.sqrt(dim * variance + epsilon) if dim * variance < math.inf else math.nan
         places.factors[entry] = factor
         scale = hidden.dtype.type(gain * factor)
         for token in range(n_tokens):

@@ -260,6 +260,13 @@ def test_what_cannot_move_it_is_refused() -> None:
     assert loss[-1] < loss[0]
 
 
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_lengths_that_overflow_are_told(kind: str) -> None:
+    start = 1e200 * np.random.default_rng(0).standard_normal((4, 4))
+    with pytest.raises(InputError, match="starts where everything is finite"):
+        simulate(problem(kind, start=start), GradientDescent(1.0), steps=1)
+
+
 def test_the_rate_factor_of_zero_weights_is_infinite() -> None:
     run = simulate(problem(start=np.zeros((4, 4))), GradientDescent(1.0), steps=1, observe="rate_factor")
     assert run["rate_factor"][0] == np.inf

@@ -99,8 +99,9 @@ def test_zero_weights_are_moved_by_epsilon_alone(kind, instance):
 
 def test_what_is_refused(instance):
     given = [instance(2, 2, 2)[name] for name in NAMES]
-    with pytest.raises(InputError, match="kind of normalisation"):
-        kernels.normalised_gradient(*given, kind="units")
+    for kind in ("units", ["unit"], 1):
+        with pytest.raises(InputError, match="kind of normalisation"):
+            kernels.normalised_gradient(*given, kind=kind)
     with pytest.raises(InputError, match="epsilon must be positive"):
         kernels.normalised_gradient(*given[:-1], 0.0)
     with pytest.raises(InputError, match="gain must be positive"):
