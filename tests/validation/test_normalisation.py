@@ -123,7 +123,7 @@ def test_findings_follow_the_numbers(numbers):
     shape = numbers.arrays["pair.spike_height"].shape
     quiet = np.zeros(shape) + 1e-9 * rates[:, None]
     for name, value, words, outcome in [
-        ("pair.spike_height", quiet, "prevents loss spikes", "supported"),
+        ("pair.spike_height", quiet, "prevents loss spikes", "open"),  # four seeds that agree say no more
         ("pair.spike_height", np.broadcast_to(rates[:, None] ** 0.5, shape), "Without normalisation the h", "refuted"),
         ("pair.spike_height", np.broadcast_to(rates[:, None], shape), "stops growing", "refuted"),
         ("pair.last_norm", np.broadcast_to(rates[:, None], shape), "final |W|", "supported"),
