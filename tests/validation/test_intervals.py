@@ -92,6 +92,13 @@ def test_runs_of_one_seed_are_resampled_together():
     assert high - low > 0.8 * (one_high - one_low) > 2.0 * (wrong_high - wrong_low)
 
 
+def test_seeds_that_all_agree_leave_the_doubt_of_so_many_seeds():
+    among = np.ones((50, 8), dtype=bool)
+    among[:, 5:] = False  # five seeds count
+    assert share_by_seed(np.ones((50, 8), dtype=bool), among) == proportion(5, 5)
+    assert share_by_seed(np.zeros((50, 8), dtype=bool), among) == proportion(0, 5)
+
+
 def test_runs_that_do_not_count_are_left_out():
     hits, among = np.ones((4, 10), dtype=bool), np.zeros((4, 10), dtype=bool)
     hits[1:], among[:2, 2:] = False, True

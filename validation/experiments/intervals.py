@@ -101,7 +101,8 @@ def share_by_seed(hits: ArrayLike, among: ArrayLike | bool = True) -> Interval:
     """Return the share of runs in which something is so, with its 95 % bootstrap interval over the seeds.
 
     For runs that are not independent: settings share the draws of a seed, so that whole seeds are resampled. An
-    interval of Clopper and Pearson over the runs would take them for independent.
+    interval of Clopper and Pearson over the runs would take them for independent. Where all seeds agree, it is that of
+    the seeds.
 
     Parameters
     ----------
@@ -125,7 +126,12 @@ def share_by_seed(hits: ArrayLike, among: ArrayLike | bool = True) -> Interval:
         raise InputError("a share needs at least one run that counts", f"shape {counted.shape}")
     settings = tuple(range(counted.ndim - 1))
     rows = np.stack([(np.asarray(hits) & counted).sum(axis=settings), counted.sum(axis=settings)], axis=1)
-    return bootstrap(rows, ratio)
+    value, low, high = bootstrap(rows, ratio)
+    if low < high:
+        return value, low, high
+    # resampling what never varies tells no width, whatever the number of seeds
+    seeds = int((rows[:, 1] > 0).sum())
+    return proportion(round(value * seeds), seeds)
 
 
 def ratio(rows: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..figures import Finding, judged
-from .intervals import bootstrap, proportion, share_by_seed
+from .intervals import bootstrap, share_by_seed
 
 Arrays = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -34,15 +34,6 @@ def _estimated(
 ) -> Finding:  # fmt: skip
     value, low, high = interval
     return Finding(statement, value, low, high, basis, judged(low, high, at_least=at_least, at_most=at_most))
-
-
-def _share(hits: Any, among: Any = True) -> tuple[float, float, float]:
-    """Return a share of runs with its interval; where all seeds agree, the exact binomial one with seeds as trials."""
-    value, low, high = share_by_seed(hits, among)
-    if low < high:
-        return value, low, high
-    seeds = np.shape(hits)[-1]  # a bootstrap of what never varies has no width, whatever the number of seeds
-    return proportion(round(value * seeds), seeds)
 
 
 def strong(a: Arrays, name: str) -> Floats:
@@ -82,11 +73,11 @@ def _spikes(a: Arrays) -> tuple[Finding, ...]:
 
     return (
         _estimated("Normalisation prevents loss spikes (in more than 95 % of the runs)",
-                   _share(~spiking),
+                   share_by_seed(~spiking),
                    f"share without a spike, unit and layer, all gains and rates, {where}; 95 % over {seeds} seeds",
                    at_least=0.95),
         _estimated("Where W alone does not spike, neither does the unit normalisation (in more than 95 % of the runs)",
-                   _share(~spiking[0], resting) if resting.any() else (0, 0, 1),
+                   share_by_seed(~spiking[0], resting) if resting.any() else (0, 0, 1),
                    f"share without a spike of the {int(resting.sum())} runs, {where}; 95 % over {seeds} "
                    "seeds",
                    at_least=0.95),
@@ -131,10 +122,10 @@ def _floors(a: Arrays) -> tuple[Finding, ...]:
     plain = np.mean(slope[0], axis=(0, 1, 2))
     return (
         _estimated("With more dimensions than tokens descent reaches the floor of the loss (to 0.1 %, in 95 % of runs)",
-                   _share(free <= 1e-3), f"share of {free.size} runs, d = 10, {runs}",
+                   share_by_seed(free <= 1e-3), f"share of {free.size} runs, d = 10, {runs}",
                    at_least=0.95),
         _estimated("With fewer dimensions than tokens it stays more than 1 % above that floor (in 95 % of runs)",
-                   _share(tight > 0.01), f"share of {tight.size} runs, d = 3, {runs}",
+                   share_by_seed(tight > 0.01), f"share of {tight.size} runs, d = 3, {runs}",
                    at_least=0.95),
         _exact("Log growth stops: at d = 10 margins grow by less than 0.01 per unit of log t over the last decade",
                np.abs(slope[1:3]).max(),
@@ -170,7 +161,7 @@ def _growth(a: Arrays) -> tuple[Finding, ...]:
         _estimated("With 20 tokens in 5 dimensions and batches of one |W| grows as t to the power 1/4 (0.23 to 0.27)",
                    bootstrap(noisy), basis, **quarter),
         _estimated("With 5 tokens in 3 dimensions descent comes to rest (in 95 % of runs the loss no longer rises)",
-                   _share(rises == 0.0),
+                   share_by_seed(rises == 0.0),
                    f"share of runs without a rise in the last tenth, gains 1 and 3; 95 % over "
                    f"{rises.shape[-1]} seeds",
                    at_least=0.95),
