@@ -8,6 +8,7 @@ renamed, so that no process can come to it any more, and deleted.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import re
@@ -44,6 +45,7 @@ def hold(folder: Path) -> None:
         if time.time() - os.fstat(mark.fileno()).st_mtime > _DAY:
             os.utime(folder / _MARK)
         _held.append(mark)
+        atexit.register(mark.close)
 
 
 def remove_unused(base: Path, keep: Path) -> list[Path]:
