@@ -109,6 +109,6 @@ def rows(threads: int) -> list[Row]:
             limit = operations / peak_flops(dtype)
             note = f"{operations / 1e9:.3g} GFLOP"
             found += interleaved(
-                work, candidates, 5, count, threads, note, TOLERANCE[dtype], limit, least=0.005
+                work, candidates, 5, count, threads, note, tolerance=TOLERANCE[dtype], limit=limit, least=0.005
             ) + missing  # fmt: skip
     return found

@@ -27,7 +27,7 @@ NAMES = {
     "curvature": False,
     "sweep": False,
     "flow": True,
-    "products": False,
+    "products": True,
     "growth": False,
 }
 DOCS = Path(__file__).resolve().parent.parent / "docs"
