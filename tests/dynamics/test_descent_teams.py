@@ -22,6 +22,7 @@ from traindyn.dynamics import (
     descent_work,
     every,
     memory_system,
+    memory_weights,
     simulate,
     when,
 )
@@ -275,3 +276,19 @@ def test_a_run_that_records_nothing_tells_when_it_is_no_longer_finite(steps: int
     run = simulate(far, GradientDescent(1.0), steps=steps, form="weights", observe=(), save=at([]))
     assert run.status is Status.NOT_FINITE
     assert "not finite at step 1" in run.message
+
+
+@pytest.mark.parametrize("rule", ["momentum", "many drawn", "adam"])
+def test_packing_once_for_all_tiles_changes_no_bit(rule: str, team: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = AssociativeMemory.random(290, 295, 280, "gaussian", "zipf", rng=0, output_embedding="gaussian")
+    many = {"many drawn": StochasticGradientDescent(1.0, 145)}
+    sizes = memory.n_tokens, memory.n_classes, memory.dim, 0, "float64"
+    assert min(memory_weights.packed_numbers(*sizes)) > 0  # both W^T and D are large enough to be packed
+    found = []
+    for threads in (1, 2, 3):
+        team(threads)
+        found.append(bits(memory, (RULES | many)[rule], "weights", steps=4))
+    monkeypatch.setattr(memory_weights, "packed_numbers", lambda *_: (0, 0))
+    team(1)
+    found.append(bits(memory, (RULES | many)[rule], "weights", steps=4))
+    assert found[1:] == found[:1] * 3

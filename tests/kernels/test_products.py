@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -196,3 +197,18 @@ def test_no_bit_depends_on_whether_vectors_are_wide_or_narrow():
 @pytest.mark.slow
 def test_no_bit_depends_on_the_width_of_the_vectors():
     assert len({digest_with(bits) for bits in ("512", "256", "128", "64")}) == 1
+
+
+@pytest.mark.parametrize("dtype", LANES)
+def test_a_matrix_may_be_packed_by_rows_in_any_pieces(dtype):
+    rng = np.random.default_rng(4)
+    for terms, columns in ((2 * TERMS + 3, 3 * LANES[dtype] + 1), (TERMS + 1, 4 * LANES[dtype]), (7, 1)):
+        left = rng.integers(-9, 10, (ROWS + 2, terms)).astype(dtype)
+        right = rng.integers(-9, 10, (terms, columns)).astype(dtype)
+        panels = np.full(products.packed_size(terms, columns, right), np.nan, dtype)
+        cuts = [0, *sorted({1, terms // 3, TERMS - 1, TERMS // 2 + 2} & set(range(1, terms))), terms]
+        for first, last in reversed(list(itertools.pairwise(cuts))):
+            products.pack_rows(right[first:last], first, terms, panels)
+        out = np.empty((left.shape[0], columns), dtype)
+        products.multiply_packed(left, panels, out)
+        np.testing.assert_array_equal(out, (left.astype(np.int64) @ right.astype(np.int64)).astype(dtype))
