@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from .associative_memory import AssociativeMemory
+from .memory_learner import MemoryLearner
 from .numbers import integer, random_generator, read_only, real
 from .one_thread import one_thread
 
@@ -26,38 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["BlockMemory", "FactorisedMemory"]
 
 
-class _Structured:
+class _Structured(MemoryLearner):
     """What the structured memories share: the problem that they learn, and how W comes from their parameters."""
 
     memory: AssociativeMemory
     blocks: int
 
     default_observables = ("loss", "accuracy", "margin")
-
-    @property
-    def n_tokens(self) -> int:
-        """N, the number of tokens."""
-        return self.memory.n_tokens
-
-    @property
-    def n_classes(self) -> int:
-        """M, the number of classes."""
-        return self.memory.n_classes
-
-    @property
-    def dim(self) -> int:
-        """d, the dimension of the embeddings."""
-        return self.memory.dim
-
-    @property
-    def targets(self) -> NDArray[np.int64]:
-        """(N,): the class of each token."""
-        return self.memory.targets
-
-    @property
-    def frequencies(self) -> NDArray[np.float64]:
-        """(N,): the frequency of each token."""
-        return self.memory.frequencies
 
     @cached_property
     def inputs_in_blocks(self) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError, unknown_name
 from .associative_memory import AssociativeMemory
+from .memory_learner import MemoryLearner
 from .numbers import finite_array, random_generator, real
 from .one_thread import one_thread
 
@@ -32,7 +33,7 @@ _PARTS = ("memory", "normalisation", "gain", "epsilon", "trained_gain", "start")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class NormalisedMemory:
+class NormalisedMemory(MemoryLearner):
     r"""Learn the associations of a memory with a normalisation between W and the outputs.
 
     The score of class y on token x is $g\, \langle u_y, n_x \rangle$, where n_x is the normalised $h_x = W e_x$:
@@ -112,31 +113,6 @@ class NormalisedMemory:
             "memory": memory, "normalisation": normalisation, "gain": real("gain", gain, above=0.0),
             "epsilon": real("epsilon", epsilon, above=0.0), "trained_gain": bool(trained_gain), "start": weights,
         })  # fmt: skip
-
-    @property
-    def n_tokens(self) -> int:
-        """N, the number of tokens."""
-        return self.memory.n_tokens
-
-    @property
-    def n_classes(self) -> int:
-        """M, the number of classes."""
-        return self.memory.n_classes
-
-    @property
-    def dim(self) -> int:
-        """d, the dimension of the embeddings."""
-        return self.memory.dim
-
-    @property
-    def targets(self) -> NDArray[np.int64]:
-        """(N,): the class of each token."""
-        return self.memory.targets
-
-    @property
-    def frequencies(self) -> NDArray[np.float64]:
-        """(N,): the frequency of each token."""
-        return self.memory.frequencies
 
     @property
     def observables(self) -> Mapping[str, Callable[[State], Any]]:
